@@ -35,10 +35,14 @@ class RunConfig(BaseModel):
     )
     data: Path | None = Field(None, description="Local file or folder with the task's rows, instead of the hub.")
     results: Path = Field(DEFAULT_RESULTS, description="Folder that the run is written under.")
-    orders: Literal["both", "one"] = Field("both", description="Orders in which pairwise judges see a pair.")
+    orders: Literal["both", "one"] = Field(
+        "both", description="Orders in which pairwise judges see a pair.", json_schema_extra={"flag": False}
+    )
     seed: int = Field(0, description="Seeds the order of a one-order run, --limit, null:random, and votes.")
     reading: Literal["strict", "official"] = Field(
-        "strict", description="How judges' texts are read: strictly, or as the benchmark's own code does."
+        "strict",
+        description="How judges' texts are read: strictly, or as the benchmark's own code does.",
+        json_schema_extra={"flag": False},
     )
     limit: int | None = Field(None, ge=1, description="Judge only this many samples, drawn at random by --seed.")
     allow_partial: bool = Field(
@@ -48,9 +52,28 @@ class RunConfig(BaseModel):
     with_null: bool = Field(False, description="Also run null:longest, null:shortest and null:random.")
     fresh: bool = Field(False, description="Start a new run even if this one exists.")
     engine: Literal["auto", "transformers", "vllm"] = Field(
-        "auto",
-        description="What runs a checkpoint; auto: vLLM where it has a GPU, else transformers.",
+        "auto", description="What runs a checkpoint; auto: vLLM where it has a GPU, else transformers."
+    )
+    replicas: int | None = Field(
+        None, ge=1, description="Run the checkpoint in this many processes, one GPU each. Default: in this process."
+    )
+    tensor_parallel: int = Field(
+        1, ge=1, description="GPUs that share each layer of the model (vLLM).", json_schema_extra={"flag": False}
+    )
+    stall_s: float = Field(
+        600.0,
+        gt=0,
+        description="Seconds without a sign of life after which vLLM is given up, or a replica started again.",
         json_schema_extra={"flag": False},
+    )
+    prompt_price: float | None = Field(
+        None, ge=0, description="Price of a million tokens read.", json_schema_extra={"flag": False}
+    )
+    completion_price: float | None = Field(
+        None, ge=0, description="Price of a million tokens written.", json_schema_extra={"flag": False}
+    )
+    hour_price: float | None = Field(
+        None, ge=0, description="Price of an hour of the machine.", json_schema_extra={"flag": False}
     )
     batch_tokens: int | None = Field(
         None,

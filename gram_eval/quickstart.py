@@ -14,11 +14,12 @@ from . import __version__
 from .comparison import compare, headline_metrics
 from .config import RunConfig
 from .errors import UsageError
+from .progress import Progress
 from .registry import trainer
 from .report.grid import Grid, board_grid, pair_grid
 from .report.markdown import markdown
 from .report.write import write_text
-from .runner import Progress, RunResult
+from .runner import RunResult
 from .runner import run as run_task
 from .schema import content_key
 from .store import make_folder

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from . import store
+from .asking import WINDOW
 from .errors import RunError
 from .registry import KINDS
-from .runner import WINDOW, scores
+from .runner import scores
 from .schema import Judgment, Request, Sample
 from .subject import task_of
 from .tables import TableWriter, outcome_row, outcome_schema, read_judgments, read_samples

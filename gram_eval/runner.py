@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from . import store
+from .asking import Asker, Window, windows_of
 from .config import RunConfig
 from .errors import DataError
 from .frame import combined
 from .metrics import count_outcomes, measure, position_summary
-from .models.base import Batch, Recorded, Remote, RewardModel
+from .models.base import Fleet, Recorded, Remote, RewardModel
+from .progress import Progress
 from .provenance import peak_memory, provenance
 from .registry import KINDS
-from .schema import Json, Judgment, Request, Sample, content_key
-from .sources import read_samples
+from .schema import Json, Judgment, content_key
 from .subject import Subject, subject_of
 from .survey import Survey, survey
 from .tables import (
@@ -33,23 +33,8 @@ from .tables import (
     sample_row,
 )
 from .task import Task
+from .usage import Usage, rates
 from .verdicts import readers_of
-
-WINDOW = 4096
-"""Samples that are planned together: the unit of length sorting, of memory and of row groups."""
-
-
-class Progress(Protocol):
-    """Where a run reports how far it is."""
-
-    def phase(self, text: str) -> None:
-        """A step begins (reading data, loading the model)."""
-
-    def advance(self, done: int, total: int) -> None:
-        """`done` of `total` samples are through."""
-
-    def say(self, line: str) -> None:
-        """One line that stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +83,18 @@ def run(
         GramEvalError: Faults of the user, the data, the model or the disk; the run can be resumed.
     """
     prepared = prepared or prepare(config, progress)
-    about, found = prepared.about, prepared.found
     progress.phase(f"loading {config.model or 'the model'}")
     started = time.perf_counter()
     model = load()
-    loaded = time.perf_counter() - started
+    try:
+        return _run(config, model, prepared, progress, time.perf_counter() - started)
+    finally:
+        if isinstance(model, Fleet):
+            model.close()
+
+
+def _run(config: RunConfig, model: RewardModel, prepared: Prepared, progress: Progress, load_s: float) -> RunResult:
+    about, found = prepared.about, prepared.found
     if isinstance(model, Recorded) and not config.allow_partial:
         _check_recorded(model, found)
     settings = _settings(config, about, found, model)
@@ -116,19 +108,16 @@ def run(
     store.make_folder(folder)
     with store.locked(folder):
         store.write_json(folder / "config.json", {"key": key, "config": config.model_dump(mode="json"), **settings})
+        store.merge_journals(folder)
         progress.phase(f"{model.name} on {about.task.name}")
+        started = time.perf_counter()
+        filled = model.fill(folder, progress) if isinstance(model, Fleet) else {}
         judge = _Judge(config, about, found, model, folder, progress)
         judge.run()
-        record = _record(folder, key, settings, about, found, judge.timings | {"load_s": loaded})
+        timings = judge.timings | filled | {"load_s": load_s, "total_s": time.perf_counter() - started}
+        record = _record(config, folder, key, settings, prepared, timings, judge.usage)
         store.write_json(folder / "run.json", record)
     return RunResult(folder, record, reused=False)
-
-
-def samples_of(task: Task, data: Path | None, found: Survey) -> Iterator[Sample]:
-    """The samples to be judged, in the order of the data."""
-    for sample in read_samples(task, data):
-        if found.chosen_ids is None or sample.id in found.chosen_ids:
-            yield sample
 
 
 def _check_recorded(model: Recorded, found: Survey) -> None:
@@ -173,18 +162,23 @@ class _Judge:
     def __init__(
         self, config: RunConfig, about: Subject, found: Survey, model: RewardModel, folder: Path, progress: Progress
     ) -> None:
-        self._config, self._task, self._data, self._found = config, about.task, about.data, found
+        self._config, self._about, self._found = config, about, found
         self._readers = readers_of(about.task, config.reading)
         self._model, self._folder, self._progress = model, folder, progress
         self._kind: ModuleType = KINDS.get(about.task.kind)
-        self._earlier: set[bytes] = set()
-        self.timings: dict[str, Json] = {"asked": 0, "resumed": 0, "judge_s": 0.0}
+        self.usage = Usage()
+        self.timings: dict[str, Json] = {}
 
     def run(self) -> None:
         """Judges what is not in the journal yet and writes the tables."""
-        started = time.perf_counter()
         journal = store.Journal(self._folder / "journal.jsonl")
-        self.timings["resumed"] = len(journal)
+        resumed = len(journal)
+        again = isinstance(self._model, Remote)
+        asker = Asker(
+            self._model,
+            lambda key: key in journal and not (again and journal.failed(key)),
+            lambda done: self._progress.advance(done, self._found.rows),
+        )
         try:
             with ExitStack() as stack:
                 tables = [
@@ -192,80 +186,50 @@ class _Judge:
                     for name, schema in (
                         ("samples", SAMPLES),
                         ("judgments", JUDGMENTS),
-                        ("outcomes", outcome_schema(self._task.values)),
+                        ("outcomes", outcome_schema(self._about.task.values)),
                     )
                 ]
-                done = 0
-                samples = samples_of(self._task, self._data, self._found)
-                while window := list(itertools.islice(samples, WINDOW)):
-                    self._window(window, journal, tables, done)
-                    done += len(window)
+                for window in windows_of(self._config, self._about, self._found, self._model):
+                    self._window(window, asker, journal, tables)
                 for table in tables:
                     table.publish()
         finally:
             journal.close()
-        self.timings["total_s"] = time.perf_counter() - started
+        self.timings = asker.timings | {"resumed": resumed}
 
-    def _window(
-        self, window: Sequence[Sample], journal: store.Journal, tables: Sequence[TableWriter], done: int
-    ) -> None:
-        asked = [
-            self._kind.requests(self._task, sample, self._model, orders=self._config.orders, seed=self._config.seed)
-            for sample in window
-        ]
+    def _window(self, window: Window, asker: Asker, journal: store.Journal, tables: Sequence[TableWriter]) -> None:
         fresh: dict[str, Judgment] = {}
-        distinct: dict[str, Request] = {request.key: request for requests in asked for request in requests}
-        new = {key: request for key, request in distinct.items() if bytes.fromhex(key) not in self._earlier}
-        begun = time.perf_counter()
-        self._ask(new, journal, fresh, done, len(window))
-        self.timings["judge_s"] += time.perf_counter() - begun
-        self._earlier.update(bytes.fromhex(key) for key in new)
-        answers = {key: fresh.get(key) or journal[key] for key in distinct}
+        for answered in asker.ask(window):
+            journal.append(answered)
+            fresh.update((judgment.key, judgment) for judgment in answered)
+        answers = {key: fresh.get(key) or journal[key] for key in window.distinct}
+        for key in window.new:
+            self.usage.add(answers[key])
         samples, judgments, outcomes = tables
-        samples.write([sample_row(sample) for sample in window])
-        judgments.write([judgment_row(one, answers[one.key]) for requests in asked for one in requests])
+        samples.write([sample_row(sample) for sample in window.samples])
+        judgments.write([judgment_row(one, answers[one.key]) for requests in window.asked for one in requests])
         outcomes.write(
             [
-                outcome_row(self._kind.outcome(self._task, sample, requests, answers, self._readers))
-                for sample, requests in zip(window, asked, strict=True)
+                outcome_row(self._kind.outcome(self._about.task, sample, requests, answers, self._readers))
+                for sample, requests in zip(window.samples, window.asked, strict=True)
             ]
         )
 
-    def _ask(
-        self, new: Mapping[str, Request], journal: store.Journal, fresh: dict[str, Judgment], done: int, size: int
-    ) -> None:
-        # Batches are planned over all that the window asks anew, journalled or not: a resumed run repeats
-        # the very batches of the interrupted one, and equal batches give equal floats.
-        again = isinstance(self._model, Remote)
-        if all(key in journal and not (again and journal.failed(key)) for key in new):
-            self._progress.advance(done + size, self._found.rows)
-            return
-        batches: list[Batch] = self._model.plan(list(new.values()))
-        through = 0
-        for batch in batches:
-            missing = tuple(
-                request
-                for request in batch.requests
-                if request.key not in journal or (again and journal.failed(request.key))
-            )
-            if missing:
-                judgments = self._model.judge(Batch(missing) if again else batch)
-                journal.append(judgments)
-                fresh.update((judgment.key, judgment) for judgment in judgments)
-                self.timings["asked"] += len(missing)
-            through += len(batch.requests)
-            self._progress.advance(done + size * through // len(new), self._found.rows)
-
 
 def _record(
-    folder: Path, key: str, settings: Mapping[str, Json], about: Subject, found: Survey, timings: dict[str, Json]
+    config: RunConfig,
+    folder: Path,
+    key: str,
+    settings: Mapping[str, Json],
+    prepared: Prepared,
+    timings: dict[str, Json],
+    usage: Usage,
 ) -> dict[str, Json]:
+    about, found = prepared.about, prepared.found
     task, outcomes = about.task, store.read_outcomes(folder)
     if len(outcomes) != found.rows:
         raise DataError(f"the data changed while {task.name} ran ({found.rows} rows, then {len(outcomes)}).")
-    if timings["judge_s"] > 0:
-        timings["requests_per_s"] = timings["asked"] / timings["judge_s"]
-        timings["rows_per_s"] = found.rows / timings["judge_s"] if not timings["resumed"] else None
+    check = timings.pop("check")
     return {
         "schema_version": store.RECORD_SCHEMA,
         "key": key,
@@ -273,7 +237,9 @@ def _record(
         "origin": dict(about.origin),
         "known_data": found.fingerprint == task.fingerprint if task.fingerprint else None,
         **scores(outcomes, task),
-        "timings": timings,
+        "usage": usage.to_json(config, found.rows, timings),
+        "timings": timings | rates(timings, found.rows),
+        "check": check,
         "peak_memory_bytes": peak_memory(),
         "provenance": provenance(),
     }

@@ -89,6 +89,7 @@ class Judgment:
         prompt_tokens: Length of the prompt as the model saw it.
         completion_tokens: Number of generated tokens.
         mean_logprob: Mean natural-log probability of the generated tokens.
+        cached_tokens: Tokens of the prompt that the engine did not compute again; None where it does not say.
         error: Why there is no answer, in one line, when `status` is not `ok`.
     """
 
@@ -101,6 +102,7 @@ class Judgment:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     mean_logprob: float | None = None
+    cached_tokens: int | None = None
     error: str | None = None
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RECORD_SCHEMA = 2
+MOVED_AT_ONCE = 1024
+"""Judgments in memory while journals are merged."""
+
 _JUDGMENT_FIELDS = tuple(field.name for field in fields(Judgment))
 
 
@@ -158,10 +161,18 @@ class Journal:
             self._mark(key, error)
             end += len(line)
 
-    def close(self) -> None:
-        """Makes the journal durable and closes it."""
+    def keys(self) -> list[str]:
+        """Keys of all judgments, in the order of the file."""
+        return [key.hex() for key in self._offsets]
+
+    def sync(self) -> None:
+        """Makes what was written survive a power failure."""
         with contextlib.suppress(OSError):
             os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Makes the journal durable and closes it."""
+        self.sync()
         self._file.close()
 
     def _mark(self, key: bytes, failed: bool) -> None:
@@ -195,6 +206,39 @@ def _reopen(file: IO[bytes], path: Path, size: int) -> IO[bytes]:
         file.close()
     os.truncate(path, size)
     return path.open("a+b")
+
+
+def merge_journals(folder: Path) -> None:
+    """Moves what the journals of replicas hold into the run's own, in the order of their numbers.
+
+    A crash in between loses nothing: a journal is deleted after all of it has been moved, and of equal keys the
+    first counts.
+
+    Raises:
+        RunError: A journal is damaged, or the disk is full.
+    """
+    parts = sorted(folder.glob("journal.*.jsonl"), key=lambda path: int(path.name.split(".")[1]))
+    if not parts:
+        return
+    whole = Journal(folder / "journal.jsonl")
+    try:
+        for path in parts:
+            part = Journal(path)
+            try:
+                keys = part.keys()
+                for start in range(0, len(keys), MOVED_AT_ONCE):
+                    whole.append([part[key] for key in keys[start : start + MOVED_AT_ONCE]])
+            finally:
+                part.close()
+            whole.sync()
+            path.unlink()
+    finally:
+        whole.close()
+
+
+def part_journal(folder: Path, index: int) -> Path:
+    """Journal of one replica."""
+    return folder / f"journal.{index}.jsonl"
 
 
 def parse_judgment(values: Mapping[str, Any]) -> Judgment:

@@ -39,6 +39,7 @@ JUDGMENTS = pa.schema(
         ("prompt_tokens", pa.int32()),
         ("completion_tokens", pa.int32()),
         ("mean_logprob", pa.float64()),
+        ("cached_tokens", pa.int32()),
         ("error", pa.string()),
     ]
 )
@@ -129,6 +130,7 @@ def judgment_row(request: Request, judgment: Judgment) -> dict[str, Any]:
         "prompt_tokens": judgment.prompt_tokens,
         "completion_tokens": judgment.completion_tokens,
         "mean_logprob": judgment.mean_logprob,
+        "cached_tokens": judgment.cached_tokens,
         "error": judgment.error,
     }
 
@@ -195,7 +197,8 @@ def read_judgments(folder: Path, window: int = 8192) -> Iterator[Answered]:
                 finish_reason=row["finish_reason"],
                 prompt_tokens=row["prompt_tokens"],
                 completion_tokens=row["completion_tokens"],
-                mean_logprob=row.get("mean_logprob"),  # runs of older versions have none
+                mean_logprob=row.get("mean_logprob"),  # runs of older versions have none, nor
+                cached_tokens=row.get("cached_tokens"),
                 error=row["error"],
             )
             yield Answered(row["sample_id"], tuple(row["indices"]), judgment)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeModel, Quiet, hashed, rewardbench_rows, write_rows
 
-from gram_eval import runner, store
+from gram_eval import asking, runner, store
 from gram_eval.config import RunConfig
 from gram_eval.errors import DataError, ModelError, RunError
 from gram_eval.rescore import rescore
@@ -20,9 +20,9 @@ WORKER = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from fakes import FakeModel, Quiet
-from gram_eval import runner
+from gram_eval import asking, runner
 from gram_eval.config import RunConfig
-runner.WINDOW = 20
+asking.WINDOW = 20
 kill_at = int(sys.argv[4])
 
 def after(count):
@@ -37,10 +37,10 @@ FULL_DISK = """
 import resource, signal, sys
 sys.path.insert(0, sys.argv[1])
 from fakes import FakeModel, Quiet
-from gram_eval import runner
+from gram_eval import asking, runner
 from gram_eval.config import RunConfig
 from gram_eval.errors import RunError
-runner.WINDOW = 20
+asking.WINDOW = 20
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails as it does on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 config = RunConfig(task="rewardbench", data=sys.argv[2], results=sys.argv[3], allow_partial=True)
@@ -90,7 +90,7 @@ def test_kill_at_several_points_then_the_same_command_gives_the_same_bytes(data:
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_journal_cut_anywhere_resumes(data: Path, tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "WINDOW", 16)
+    monkeypatch.setattr(asking, "WINDOW", 16)
     first = runner.run(config(data, tmp_path / "a"), lambda: FakeModel(), Quiet())
     second = runner.run(config(data, tmp_path / "b"), lambda: FakeModel(), Quiet())
     (second.folder / "run.json").unlink()
@@ -134,7 +134,7 @@ def test_batch_size_does_not_name_the_run(data: Path, tmp_path: Path) -> None:
 
 
 def test_identical_requests_are_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "WINDOW", 2)
+    monkeypatch.setattr(asking, "WINDOW", 2)
     rows = rewardbench_rows(1)
     for row in rows:
         row |= {"prompt": "same", "chosen": "yes", "rejected": "no"}
@@ -170,7 +170,7 @@ def test_full_disk_is_one_line_and_the_run_resumes(data: Path, tmp_path: Path, m
     assert done.returncode == 2, done.stderr
     assert "no space left" in done.stdout and "same command" in done.stdout
     assert not (only_folder(tmp_path / "full") / "run.json").exists()
-    monkeypatch.setattr(runner, "WINDOW", 20)
+    monkeypatch.setattr(asking, "WINDOW", 20)
     again = runner.run(config(data, tmp_path / "full"), lambda: FakeModel(), Quiet())
     whole = runner.run(config(data, tmp_path / "whole"), lambda: FakeModel(), Quiet())
     assert again.record["timings"]["resumed"] > 0

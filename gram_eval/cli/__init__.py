@@ -106,7 +106,10 @@ def _main() -> int:
         show = getattr(error, "show", None)  # a usage error of the command line parser
         if show is None:
             raise
-        show()
+        from .options import hint
+
+        line = hint(str(getattr(error, "option_name", "")))
+        _say(f"error: {line}") if line else show()
         return int(getattr(error, "exit_code", 2))
 
 

@@ -17,6 +17,9 @@ from ..registry import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
+_file_only: set[str] = set()
+"""Settings without a flag, of the verbs that were imported."""
+
 
 def with_options(model: type[BaseModel], short: Mapping[str, str] | None = None) -> Callable[[Any], Any]:
     """Gives a command the fields of `model` as options, and one `given` dict of those that were set.
@@ -35,6 +38,7 @@ def with_options(model: type[BaseModel], short: Mapping[str, str] | None = None)
             if name != "given"
         ]
         names = flag_names(model)
+        _file_only.update(set(model.model_fields) - set(names))
 
         def verb(**values: Any) -> Any:
             given = {name: values.pop(name) for name in names}
@@ -51,6 +55,12 @@ def with_options(model: type[BaseModel], short: Mapping[str, str] | None = None)
 def flag_names(model: type[BaseModel]) -> list[str]:
     """Fields that have a flag."""
     return [name for name, field in model.model_fields.items() if field.json_schema_extra != {"flag": False}]
+
+
+def hint(option: str) -> str | None:
+    """Where a setting is made that was tried as a flag and has none."""
+    name = option.lstrip("-").replace("-", "_")
+    return f"{option} is no flag: write {name} = ... in the file given by --config" if name in _file_only else None
 
 
 def file_option(model: type[BaseModel]) -> Any:

@@ -14,6 +14,7 @@ from .options import build, file_option, with_options
 from .progress import Display, display
 
 if TYPE_CHECKING:
+    from ..models.base import RewardModel
     from ..runner import Prepared, RunResult
 
 NULLS = ("null:longest", "null:shortest", "null:random")
@@ -39,7 +40,7 @@ def run(
         go_offline()
     with display() as shown:
         prepared = prepare(settings, shown)
-        named = [settings, *(settings.model_copy(update={"model": name}) for name in NULLS if settings.with_null)]
+        named = [settings, *(_null(settings, name) for name in NULLS if settings.with_null)]
         result, *nulls = [run_one(one, shown, prepared) for one in named]
     if as_json:
         print(json.dumps(summary(result), ensure_ascii=False))
@@ -51,27 +52,19 @@ def run(
 
 def run_one(settings: RunConfig, shown: Display, prepared: Prepared | None = None) -> RunResult:
     """Runs one model on one task, loading it by its spec."""
-    from ..models.load import ModelOptions, load_model
+    from ..opening import open_model
     from ..quickstart import demo_model
     from ..runner import run as run_task
 
-    options = ModelOptions(
-        device=settings.device,
-        dtype=settings.dtype,
-        engine=settings.engine,
-        batch_tokens=settings.batch_tokens,
-        template=settings.template,
-        labels=settings.labels,
-        attn=settings.attn,
-        revision=settings.revision,
-        trust_remote_code=settings.trust_remote_code,
-        max_new_tokens=settings.max_new_tokens,
-        votes=settings.votes,
-        seed=settings.seed,
-    )
-    return run_task(
-        settings, lambda: load_model(settings.model or str(demo_model(shown)), options), shown, prepared=prepared
-    )
+    def load() -> RewardModel:
+        named = settings if settings.model else settings.model_copy(update={"model": str(demo_model(shown))})
+        return open_model(named, shown)
+
+    return run_task(settings, load, shown, prepared=prepared)
+
+
+def _null(settings: RunConfig, name: str) -> RunConfig:
+    return settings.model_copy(update={"model": name, "replicas": None})
 
 
 def summary(result: RunResult) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def choose(checkpoint: Checkpoint, options: ModelOptions) -> Literal["transforme
 
 def _in_vllm(checkpoint: Checkpoint, head: Head, options: ModelOptions, writing: bool) -> Opened:
     if options.attn is not None:
-        raise UsageError("attn is a setting of the transformers engine; leave it out, or set engine = 'transformers'.")
+        raise UsageError("attn is a setting of the transformers engine; leave it out, or use --engine transformers.")
     vllm_platform.check_device(options.device)  # before torch is imported
     from .vllm import VllmEngine
 
@@ -79,11 +79,16 @@ def _in_vllm(checkpoint: Checkpoint, head: Head, options: ModelOptions, writing:
         dtype=options.dtype,
         trust_remote_code=options.trust_remote_code,
         writing=writing,
+        tensor_parallel=options.tensor_parallel,
+        memory_share=options.memory_share,
+        stall_s=options.stall_s,
     )
     return Opened(engine, engine.config, {"dtype": engine.dtype, "attn": None, "engine": "vllm"})
 
 
 def _in_transformers(checkpoint: Checkpoint, head: Head, options: ModelOptions, writing: bool) -> Opened:
+    if options.tensor_parallel > 1:
+        raise UsageError("tensor_parallel is a setting of the vLLM engine; leave it out, or use --engine vllm.")
     from .generate import WritingEngine
     from .loading import load_checkpoint
     from .transformers import Engine

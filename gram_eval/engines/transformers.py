@@ -44,7 +44,10 @@ class Engine:
         tokenizer: The checkpoint's tokenizer.
         context: Longest row in tokens, or None.
         decoder: Whether rows go through causal attention (scalar: verified when loaded).
+        cached: None: nothing is kept from one row for another.
     """
+
+    cached: list[int] | None = None
 
     def __init__(self, loaded: Loaded, *, batch_tokens: int | None = None) -> None:
         self.tokenizer = loaded.tokenizer
@@ -60,6 +63,9 @@ class Engine:
         if self._head is not None:
             self.decoder = self._is_plain_decoder()
         self.context = context_length(loaded.model.config, loaded.tokenizer, decoder=self.decoder)
+
+    def check(self, rows: Sequence[Ids]) -> None:
+        """None: this is the engine that others are compared with."""
 
     def plan(self, lengths: Sequence[int]) -> list[list[int]]:
         """Batches within the token budget; see `plan_batches`."""

@@ -1,19 +1,20 @@
 """The vLLM engine: the same answers as the transformers engine, scheduled by vLLM. Knows nothing of tasks.
 
 vLLM forms its own batches, so that rows come in large groups; inside a group they are asked in the order of their
-token ids, which puts equal beginnings next to each other, where vLLM's prefix cache finds them. Heads compute in
-float32, as in the transformers engine. vLLM is imported when an engine is made.
+token ids, which puts equal beginnings next to each other, where vLLM's prefix cache finds them. Nothing of the cache
+serves two groups: what a group is answered then depends on the group alone, to the last bit, and not on which process
+asked what before. Heads compute in float32, as in the transformers engine. vLLM is imported when an engine is made.
 """
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
-import torch
 import transformers
 from numpy.typing import NDArray
 
@@ -22,13 +23,14 @@ from .batching import Ids
 from .checkpoint import Checkpoint, check_files
 from .generate import Generation
 from .loading import Head, context_length, quiet
+from .parity import ROWS, Agreement, compare_rewards, reference_rewards
+from .signs import sign
 from .vllm_platform import check_device
+from .vllm_start import Placing, start
+from .watch import EngineLost, Watch, watched
 
 REQUESTS = 512
 """Texts that are handed to vLLM at a time; a journal entry and a step of the progress bar."""
-
-CPU_CACHE_BYTES = 2**28
-"""Least memory for keys and values on a CPU; vLLM's own default is nearly all that the machine has."""
 
 
 class VllmEngine:
@@ -40,6 +42,7 @@ class VllmEngine:
         decoder: True; other models belong to the transformers engine.
         dtype: Floating-point type of the weights.
         config: transformers' configuration of the model.
+        cached: Tokens of each row of the latest call that came out of the prefix cache.
     """
 
     decoder = True
@@ -53,8 +56,11 @@ class VllmEngine:
         dtype: str = "auto",
         trust_remote_code: bool = False,
         writing: bool = False,
+        tensor_parallel: int = 1,
+        memory_share: float = 1.0,
+        stall_s: float = 600.0,
     ) -> None:
-        """Loads a language model (`label`) or a classifier with one output (`scalar`).
+        """Loads a language model (`label`); a classifier with one output (`scalar`) is loaded when it is first asked.
 
         Args:
             checkpoint: Where it is.
@@ -63,6 +69,9 @@ class VllmEngine:
             dtype: float32, bfloat16 or float16; auto: bfloat16 on a GPU, float32 on a CPU.
             trust_remote_code: Run the checkpoint's own Python files.
             writing: Texts are to be written, so that the whole context can be read by a prompt and its text.
+            tensor_parallel: GPUs that share each layer of the model.
+            memory_share: Part of what one model may take, when several are in memory at once.
+            stall_s: Seconds without a sign of life after which a call is given up.
 
         Raises:
             UsageError: vLLM cannot run here, or not on that device.
@@ -71,23 +80,49 @@ class VllmEngine:
         check_files(checkpoint)
         kind = check_device(device)
         self.dtype = ("float32" if kind == "cpu" else "bfloat16") if dtype == "auto" else dtype
+        self._placing = Placing(kind, self.dtype, tensor_parallel, memory_share, trust_remote_code)
+        self._checkpoint, self._head = checkpoint, head
         folder, common = str(checkpoint.folder), {"trust_remote_code": trust_remote_code, "local_files_only": True}
         with quiet(), _explained(checkpoint.name):
             self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, **common)
             self.config: Any = transformers.AutoConfig.from_pretrained(folder, **common)
             _check_head(checkpoint.name, self.config, head)
             self._stops = _stop_ids(folder, self.config, self.tokenizer)
-            length = context_length(self.config, self.tokenizer, decoder=True)
-            options = {"dtype": self.dtype, "max_model_len": length, "trust_remote_code": trust_remote_code}
-            if kind == "cpu":
-                options |= _cpu_options(self.config, self.dtype, length)
-            self._llm = _start(folder, options | _head_options(head))
+        length = context_length(self.config, self.tokenizer, decoder=True)
         self.context = length if length is None or head == "scalar" or writing else length - 1
-        self._vocabulary = int(self.config.get_text_config().vocab_size)
+        self.cached: list[int] | None = None
+        self._length, self._vocabulary = length, int(self.config.get_text_config().vocab_size)
+        self._llm: Any = None
+        self._processes: list[BaseProcess] = []
+        self._stall_s, self._groups = stall_s, 0
+        if head == "label":  # a classifier waits for `check`, which wants the memory first
+            self._start()
 
     def close(self) -> None:
         """Gives the memory back; the engine cannot be used any more."""
-        self._llm.llm_engine.engine_core.shutdown()
+        if self._llm is not None:
+            self._llm.llm_engine.engine_core.shutdown()
+
+    def check(self, rows: Sequence[Ids]) -> Agreement | None:
+        """Compares the rewards of the first of these rows with the transformers engine's, before vLLM takes the memory.
+
+        Returns:
+            How they agree. None: not compared, because the model is spread over several GPUs or is running already.
+
+        Raises:
+            ModelError: They differ by more than the dtype allows, or a model cannot be loaded.
+        """
+        if self._llm is not None or self._placing.tensor_parallel > 1:
+            return None
+        rows = rows[:ROWS]
+        expected = reference_rewards(
+            self._checkpoint,
+            rows,
+            device=self._placing.kind,
+            dtype=self.dtype,
+            trust_remote_code=self._placing.trust_remote_code,
+        )
+        return compare_rewards(self._checkpoint.name, self.rewards(rows), expected, self.dtype)
 
     def plan(self, lengths: Sequence[int]) -> list[list[int]]:
         """Large groups in the given order: what is asked together mostly begins alike."""
@@ -128,6 +163,26 @@ class VllmEngine:
         values = [[one[label].logprob for label in label_ids] for one in first]
         return np.array(values, dtype=np.float64).reshape(len(rows), 2)
 
+    def response_logprobs(self, rows: Sequence[Ids], starts: Sequence[int]) -> NDArray[np.float64]:
+        """Natural-log probability of each row's tokens from its start on, given those before it; shape [rows].
+
+        Args:
+            rows: Token ids of prompt and response.
+            starts: Index of each row's first response token, 1 or more; a row may end there (its sum is 0).
+
+        Raises:
+            ModelError: An id outside the vocabulary, or vLLM fails.
+        """
+        from vllm import SamplingParams
+
+        params = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False, ignore_eos=True)
+        answers = self._ask(rows, lambda prompts, _: self._generate(prompts, params))
+        sums = [
+            sum(one.prompt_logprobs[place][int(row[place])].logprob for place in range(begin, len(row)))
+            for one, row, begin in zip(answers, rows, starts, strict=True)
+        ]
+        return np.array(sums, dtype=np.float64)
+
     def write(self, rows: Sequence[Ids], max_new_tokens: int, seeds: Sequence[int] | None = None) -> list[Generation]:
         """Goes on with each row until it ends itself or the limit is reached.
 
@@ -152,6 +207,12 @@ class VllmEngine:
         answers = self._ask(rows, lambda prompts, places: self._generate(prompts, [params(place) for place in places]))
         return [_generation(one.outputs[0], self._stops) for one in answers]
 
+    def _start(self) -> None:
+        before = multiprocessing.active_children()
+        with quiet(), _explained(self._checkpoint.name):
+            self._llm = start(self._checkpoint, self._head, self.config, self._length, self._placing)
+        self._processes = [one for one in multiprocessing.active_children() if one not in before]
+
     def _generate(self, prompts: list[Any], params: Any) -> list[Any]:
         return list(self._llm.generate(prompts, params, use_tqdm=False))
 
@@ -163,61 +224,59 @@ class VllmEngine:
                     f"token id {int(row.max())} is outside the model's vocabulary of {self._vocabulary}; "
                     "the checkpoint's tokenizer is not the model's own."
                 )
+        if self._llm is None:
+            self._start()
         prompts = [row.tolist() for row in rows]
         places = sorted(range(len(rows)), key=prompts.__getitem__)
-        try:
-            answers = ask([{"prompt_token_ids": prompts[place]} for place in places], places)
-        except Exception as error:  # whatever its scheduler or its workers raise
-            reason = f"{type(error).__name__}: {_one_line(error)}"
-            raise ModelError(
-                f"vLLM fails ({reason}); the run can be resumed, or use engine = 'transformers'."
-            ) from error
+        self._groups += 1
+        with (
+            _failing(self._processes),
+            watched(self._processes, self._stall_s) as watch,
+            _telling(self._llm.llm_engine, len(rows), watch),
+        ):
+            # Not `reset_prefix_cache`, which waits for ever when the engine's process has died.
+            salt = {"cache_salt": str(self._groups)}
+            answers = ask([{"prompt_token_ids": prompts[place], **salt} for place in places], places)
         found: list[Any] = [None] * len(rows)
         for place, answer in zip(places, answers, strict=True):
             found[place] = answer
+        self.cached = [int(one.num_cached_tokens or 0) for one in found]
         return found
 
 
-def _head_options(head: Head) -> dict[str, Any]:
-    if head == "scalar":
-        return {"runner": "pooling", "convert": "classify", "pooler_config": {"use_activation": False}}
-    # generation_config: vLLM's own defaults, not the temperature that a checkpoint proposes.
-    return {"generation_config": "vllm", "skip_tokenizer_init": True}
+@contextmanager
+def _telling(engine: Any, total: int, watch: Watch) -> Iterator[None]:
+    """Inside, every step of vLLM is a sign of life."""
+    plain, finished = engine.step, 0
 
+    def step() -> Any:
+        nonlocal finished
+        outputs = plain()
+        finished += sum(bool(one.finished) for one in outputs)
+        watch.beat()
+        sign(finished, total)
+        return outputs
 
-def _cpu_options(config: Any, dtype: str, length: int | None) -> dict[str, Any]:
-    options: dict[str, Any] = {"enforce_eager": True, "block_size": 32}
-    # A seeded draw whose prompt is read in parts fails in vLLM's CPU build.
-    options["enable_chunked_prefill"] = False
-    if "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
-        options["kv_cache_memory_bytes"] = max(CPU_CACHE_BYTES, 2 * _cache_bytes(config, dtype) * (length or 0))
-    return options
-
-
-def _cache_bytes(config: Any, dtype: str) -> int:
-    """Bytes of keys and values per token."""
-    text = config.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return 2 * int(text.num_hidden_layers) * int(heads) * int(width) * (4 if dtype == "float32" else 2)
-
-
-def _start(folder: str, options: dict[str, Any]) -> Any:
-    from vllm import LLM
-
-    keep = torch.set_num_threads  # replaced by vLLM's CPU workers with a function that does nothing
+    engine.step = step
     try:
-        return LLM(
-            model=folder,
-            enable_prefix_caching=True,
-            disable_log_stats=True,
-            use_tqdm_on_load=False,
-            hf_overrides={"head_dtype": "float32"},
-            seed=0,
-            **options,
-        )
+        yield
     finally:
-        torch.set_num_threads = keep
+        del engine.step  # the class's own again
+
+
+@contextmanager
+def _failing(processes: Sequence[BaseProcess]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever its scheduler or its workers raise
+        reason = f"{type(error).__name__}: {_one_line(error)}"
+        if isinstance(error, EngineLost):
+            reason = str(error)
+        elif dead := [one.exitcode for one in processes if not one.is_alive()]:  # vLLM's words differ by the moment
+            reason = f"its process died, exit code {dead[0]}"
+        raise ModelError(
+            f"vLLM fails ({reason}); give the same command to go on, or use --engine transformers."
+        ) from error
 
 
 def _generation(out: Any, stops: frozenset[int]) -> Generation:
@@ -244,7 +303,7 @@ def _check_head(name: str, config: Any, head: Head) -> None:
     if not any(str(one).endswith(ending) for one in found):
         raise ModelError(
             f"{name} is {', '.join(map(str, found)) or 'of no architecture'}; "
-            f"the vLLM engine takes ...{ending} here (engine = 'transformers' takes more)."
+            f"the vLLM engine takes ...{ending} here (--engine transformers takes more)."
         )
     if head == "scalar" and config.num_labels != 1:
         raise ModelError(f"{name} has {config.num_labels} outputs; a scalar reward model has one.")

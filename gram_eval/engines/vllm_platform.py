@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+import warnings
 from importlib import metadata
 from importlib.util import find_spec
 
 from ..errors import UsageError
+from . import vllm_phases
 
 ENVIRONMENT = {
-    "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # --json owns the standard output
     "VLLM_NO_USAGE_STATS": "1",
 }
 """Set before vLLM is imported, where the user has not set them."""
 
+LOGGING = {"VLLM_LOGGING_CONFIG_PATH": str(vllm_phases.CONFIGURATION)}
+"""Likewise, unless the user wants vLLM's own log (VLLM_LOGGING_LEVEL or VLLM_CONFIGURE_LOGGING)."""
+
 CPU_ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # a second process would take one of the cores
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait by spinning starve the others
     "TORCHDYNAMO_DISABLE": "1",  # else log-probabilities need a C++ compiler at run time
+    "TORCH_CPP_LOG_LEVEL": "ERROR",  # else a warning about memory policy at every start
 }
 
 INSTALL = "on a machine with a GPU: pip install 'gram-eval[torch,vllm]'; without one: see docs/engines.md"
@@ -42,12 +47,17 @@ def platform() -> str:
     """
     if find_spec("vllm") is None:
         return ""
-    for name, value in (ENVIRONMENT | (CPU_ENVIRONMENT if cpu_build() else {})).items():
+    wanted = ENVIRONMENT | (CPU_ENVIRONMENT if cpu_build() else {})
+    if "VLLM_LOGGING_LEVEL" not in os.environ and "VLLM_CONFIGURE_LOGGING" not in os.environ:
+        wanted = wanted | LOGGING
+    for name, value in wanted.items():
         os.environ.setdefault(name, value)
     try:
-        from vllm.platforms import current_platform
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch, about vLLM's own use of it
+            from vllm.platforms import current_platform
 
-        return str(current_platform.device_type or "")
+            return str(current_platform.device_type or "")
     except (ImportError, OSError, RuntimeError):  # built for another torch, or a system library is missing
         return ""
 
@@ -64,6 +74,6 @@ def check_device(device: str) -> str:
     if device not in ("auto", kind):
         raise UsageError(
             f"vLLM runs on {kind} here, not on device '{device}'; leave the device out (CUDA_VISIBLE_DEVICES chooses "
-            "among GPUs), or set engine = 'transformers'."
+            "among GPUs), or use --engine transformers."
         )
     return kind

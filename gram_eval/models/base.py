@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from ..progress import Progress
 from ..schema import Ability, Json, Judgment, Request
 
 
@@ -63,6 +65,36 @@ class Remote(Protocol):
     """
 
     asks_failed_again: Literal[True]
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A model whose engine is compared with another one before it answers."""
+
+    def check(self, batch: Batch) -> dict[str, Json] | None:
+        """Makes the comparison on a batch that is about to be judged; None: there is nothing to compare.
+
+        Raises:
+            ModelError: The answers differ by more than rounding.
+        """
+        ...
+
+
+@runtime_checkable
+class Fleet(Protocol):
+    """A model in several processes, which write their answers into a run's folder before the run goes on."""
+
+    def fill(self, folder: Path, progress: Progress) -> dict[str, Json]:
+        """Has every question of the run answered in the folder's journals; returns timings.
+
+        Raises:
+            ModelError: A process failed more often than it is started again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the processes."""
+        ...
 
 
 @runtime_checkable

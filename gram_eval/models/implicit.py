@@ -21,6 +21,7 @@ import numpy as np
 
 from ..engines.batching import Ids
 from ..engines.checkpoint import find_checkpoint
+from ..engines.choose import open_engine
 from ..errors import ModelError, UsageError
 from ..schema import Ability, Json, Judgment, Message, Request
 from .base import Batch
@@ -30,6 +31,7 @@ from .prompting import render_chats
 
 if TYPE_CHECKING:
     from ..engines.transformers import Engine
+    from ..engines.vllm import VllmEngine
     from .load import ModelOptions
 
 logger = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ class LanguageModel:
         engine: The loaded model.
     """
 
-    def __init__(self, name: str, engine: Engine) -> None:
+    def __init__(self, name: str, engine: Engine | VllmEngine) -> None:
         self.name, self.engine = name, engine
         self._control = _control_ids(engine.tokenizer)
         self._unshared = self._tokens_of_the_generation_prompt_only()
@@ -180,6 +182,7 @@ def load(name: str, options: ModelOptions) -> ImplicitModel:
     names = split_names(name)
     if options.revision is not None and len(names) > 1:
         raise UsageError("a revision is a commit of one repository; give policy and reference as local folders.")
+    options = options.model_copy(update={"memory_share": options.memory_share / len(names)})
     parts = [_load_one(one, options) for one in names]
     models = [model for model, _ in parts]
     identity: dict[str, Json] = {"kind": "implicit", "policy": parts[0][1], "reference": None, "attn": options.attn}
@@ -206,19 +209,10 @@ def _load_one(name: str, options: ModelOptions) -> tuple[LanguageModel, dict[str
     card = read_card(checkpoint.folder)
     if card is not None and card.kind == "scalar":
         raise UsageError(f"{name}: reward.json says kind 'scalar'; an implicit reward needs language models.")
-    from ..engines.loading import load_checkpoint
-    from ..engines.transformers import Engine
-
-    loaded = load_checkpoint(
-        checkpoint,
-        "label",
-        device=options.device,
-        dtype=options.dtype,
-        attn=options.attn,
-        trust_remote_code=options.trust_remote_code,
-    )
-    identity = {"weights": checkpoint.fingerprint(), "dtype": str(loaded.dtype).removeprefix("torch.")}
-    return LanguageModel(checkpoint.name, Engine(loaded, batch_tokens=options.batch_tokens)), identity
+    opened = open_engine(checkpoint, "label", options)
+    identity: dict[str, Json] = {"weights": checkpoint.fingerprint(), **opened.identity}
+    del identity["attn"]  # said once for both
+    return LanguageModel(checkpoint.name, opened.engine), identity
 
 
 def _control_ids(tokenizer: Any) -> list[int]:

@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..kinds.answers import SEVERITY, preference
 from ..schema import Ability, Json, Judgment, Request, Status, content_key
 from ..verdicts import STRICT
-from .base import Batch, Recorded, RewardModel
+from .base import Batch, Checked, Recorded, RewardModel
 from .load import MODEL_KINDS, ModelOptions, load_model
 from .recorded import NEVER
 
@@ -69,6 +69,11 @@ class Jury:
         """
         return [_verdict(request, batch.encoded) for request in batch.requests]
 
+    def check(self, batch: Batch) -> dict[str, Json] | None:
+        """Has every member compared that can be, by name."""
+        found = {seat.member.name: seat.check() for seat in batch.encoded}
+        return {name: one for name, one in found.items() if one is not None} or None
+
     def _recorded(self) -> list[Recorded]:
         return [member for member in self._members if isinstance(member, Recorded)]
 
@@ -95,6 +100,10 @@ class Seat:
         """Position of the last of the member's batches that the request waits for."""
         return max(self._place[one.key] for one in self._asked[request.key])
 
+    def check(self) -> dict[str, Json] | None:
+        """The member's comparison with another engine, where there is one."""
+        return self.member.check(self._batches[0]) if isinstance(self.member, Checked) and self._batches else None
+
     def answers(self, request: Request) -> list[Judgment]:
         """The member's answers: to the pair, or to its two responses."""
         keys = [one.key for one in self._asked[request.key]]
@@ -116,6 +125,7 @@ def load(name: str, options: ModelOptions) -> Jury:
     specs = split_members(name)
     if options.revision is not None:
         raise UsageError("a revision is a commit of one repository; give the jury's members as local folders.")
+    options = options.model_copy(update={"memory_share": options.memory_share / len(specs)})
     members: list[RewardModel] = []
     for spec in specs:
         member = load_model(spec, options)

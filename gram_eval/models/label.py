@@ -15,7 +15,7 @@ from ..errors import ModelError, UsageError
 from ..schema import Ability, Json, Judgment, Request, content_key
 from .base import Batch
 from .card import RewardCard, read_card
-from .planning import FirstPrompt, check_chat_template, check_finite, plan_requests, refused
+from .planning import FirstPrompt, cached_tokens, check_chat_template, check_finite, plan_requests, refused
 from .prompting import DEFAULT_LABELS, builtin_template, judge_messages, label_token_ids, render_chats
 
 if TYPE_CHECKING:
@@ -60,8 +60,10 @@ class LabelModel:
         logprobs = self._engine.label_logprobs(batch.encoded, self._label_ids)
         check_finite(batch, logprobs)
         return [
-            Judgment(request.key, logprobs=(float(first), float(second)), prompt_tokens=len(row))
-            for request, (first, second), row in zip(batch.requests, logprobs, batch.encoded, strict=True)
+            Judgment(request.key, logprobs=(float(first), float(second)), prompt_tokens=len(row), cached_tokens=cached)
+            for request, (first, second), row, cached in zip(
+                batch.requests, logprobs, batch.encoded, cached_tokens(self._engine, batch), strict=True
+            )
         ]
 
     def _encode(self, requests: Sequence[Request]) -> list[list[int]]:

@@ -27,6 +27,9 @@ class ModelOptions(BaseModel):
     engine: Literal["auto", "transformers", "vllm"] = Field(
         "auto", description="What runs a checkpoint; auto: vLLM where it has a GPU, else transformers."
     )
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that share each layer of the model (vLLM).")
+    memory_share: float = Field(1.0, gt=0, le=1, description="Part of the GPU's memory for this model (vLLM).")
+    stall_s: float = Field(600.0, gt=0, description="Seconds without a sign of life after which vLLM is given up.")
     batch_tokens: int | None = Field(None, ge=1, description="Tokens per batch; default by device.")
     attn: str | None = Field(None, description="Attention implementation (sdpa, eager, flash_attention_2 ...).")
     template: Path | None = Field(None, description="Jinja2 file with the judge's prompt, in place of the model's own.")
@@ -80,7 +83,7 @@ def load_model(spec: str, options: ModelOptions | None = None) -> RewardModel:
     try:
         if kind is None:
             kind = _kind_of_checkpoint(name, options)
-        if kind == "jury" and options.engine == "auto":  # vLLM takes the whole GPU for one model
+        if kind in ("jury", "implicit") and options.engine == "auto":  # several models, one GPU
             options = options.model_copy(update={"engine": "transformers"})
         return MODEL_KINDS.get(kind)(name, options)
     except ModuleNotFoundError as error:

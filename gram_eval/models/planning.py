@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from ..errors import ModelError
 from ..schema import Judgment, Message, Request, Status
 from .base import Batch
 from .prompting import Chat, render_chats
+
+if TYPE_CHECKING:
+    from ..engines.transformers import Engine
+    from ..engines.vllm import VllmEngine
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +106,11 @@ def refused(batch: Batch) -> list[Judgment] | None:
         Judgment(request.key, refusal.status, error=refusal.error, prompt_tokens=refusal.tokens)
         for request, refusal in zip(batch.requests, batch.encoded, strict=True)
     ]
+
+
+def cached_tokens(engine: Engine | VllmEngine, batch: Batch) -> Sequence[int | None]:
+    """Tokens of each request's prompt that the engine's latest call found in its cache; None where there is none."""
+    return engine.cached or [None] * len(batch.requests)
 
 
 def check_finite(batch: Batch, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:

@@ -11,7 +11,7 @@ from ..errors import ModelError, UsageError
 from ..schema import Ability, Json, Judgment, Message, Request
 from .base import Batch
 from .card import read_card
-from .planning import FirstPrompt, check_chat_template, check_finite, plan_requests, refused
+from .planning import FirstPrompt, cached_tokens, check_chat_template, check_finite, plan_requests, refused
 from .prompting import render_chats, transcript
 
 if TYPE_CHECKING:
@@ -51,9 +51,22 @@ class ScalarModel:
         rewards = self._engine.rewards(batch.encoded)
         check_finite(batch, rewards)
         return [
-            Judgment(request.key, reward=float(reward), prompt_tokens=len(row))
-            for request, reward, row in zip(batch.requests, rewards, batch.encoded, strict=True)
+            Judgment(request.key, reward=float(reward), prompt_tokens=len(row), cached_tokens=cached)
+            for request, reward, row, cached in zip(
+                batch.requests, rewards, batch.encoded, cached_tokens(self._engine, batch), strict=True
+            )
         ]
+
+    def check(self, batch: Batch) -> dict[str, Json] | None:
+        """Compares the engine with the transformers engine on the first rows of a batch, where it is another one.
+
+        Raises:
+            ModelError: Their rewards differ by more than the dtype allows.
+        """
+        if refused(batch) is not None:
+            return None
+        found = self._engine.check(batch.encoded)
+        return None if found is None else found.to_json()
 
     def _encode(self, requests: Sequence[Request]) -> list[list[int]]:
         if self._paired:

@@ -140,7 +140,9 @@ def test_replay_must_be_complete(tmp_path: Path) -> None:
         (["run", "--modle", "x"], 2, "--model"),
         (["run", "--limit", "0"], 2, "--limit"),
         (["run", "--limit", "many"], 2, "--limit"),
-        (["run", "--orders", "three"], 2, "both"),
+        (["run", "--engine", "vlm"], 2, "transformers"),
+        (["run", "--orders", "one"], 2, "orders = ... in the file given by --config"),
+        (["run", "--replicas", "2", "--model", "null:first", "--data", "rows.jsonl"], 2, "rows.jsonl"),
         (["run", "--data", "nowhere.jsonl", "--model", "null:first"], 2, "nowhere.jsonl: no such file"),
         (["run", "--model", "null:first"], 2, "--data PATH"),
         (["run", "--config", "nowhere.toml"], 2, "nowhere.toml"),
@@ -161,7 +163,9 @@ def test_faults_are_one_line(arguments: list[str], code: int, message: str, tmp_
 
 def test_not_comparable_is_three(data: Path, tmp_path: Path) -> None:
     one = json.loads(run(data, tmp_path, "null:first", "--json").stdout)["run"]
-    other = json.loads(run(data, tmp_path, "null:first", "--json", "--orders", "one").stdout)["run"]
+    file = tmp_path / "one.toml"
+    file.write_text('orders = "one"\n', "utf-8")
+    other = json.loads(run(data, tmp_path, "null:first", "--json", "--config", file).stdout)["run"]
     done = call("compare", one, other)
     assert done.returncode == 3 and "not comparable" in done.stderr
 
