@@ -84,3 +84,23 @@ def save(folder: Path, head: str, architecture: str = "llama", **options: Any) -
     model(head, architecture, **options).save_pretrained(folder)
     tokenizer(**tokens).save_pretrained(folder)
     return folder
+
+
+def save_adapter(folder: Path, base: Path, head: str, *, seed: int = 0, **options: Any) -> Any:
+    """Writes a LoRA adapter with random weights and returns peft's unmerged model; `options` go to LoraConfig."""
+    import peft
+    import torch
+    import transformers
+
+    scalar = head == "scalar"
+    kind = transformers.AutoModelForSequenceClassification if scalar else transformers.AutoModelForCausalLM
+    settings = {"task_type": "SEQ_CLS" if scalar else "CAUSAL_LM", "r": 4, "target_modules": "all-linear"} | options
+    with torch.random.fork_rng():
+        torch.manual_seed(seed + 1)
+        model = kind.from_pretrained(base, **({"num_labels": 1} if scalar else {}))
+        adapted = peft.get_peft_model(model, peft.LoraConfig(**settings)).eval()
+        for name, weight in adapted.named_parameters():
+            if "lora_" in name or "modules_to_save" in name:
+                torch.nn.init.normal_(weight, std=0.1)
+    adapted.save_pretrained(folder)
+    return adapted
