@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +106,18 @@ def save_adapter(folder: Path, base: Path, head: str, *, seed: int = 0, **option
                 torch.nn.init.normal_(weight, std=0.1)
     adapted.save_pretrained(folder)
     return adapted
+
+
+def edit_adapter(folder: Path, **changes: Any) -> None:
+    """Changes settings in adapter_config.json."""
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, Any]], object], name: str = "adapter_model") -> None:
+    """Reads a safetensors file, changes its weights in place, and writes it."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / f"{name}.safetensors")
+    change(weights)
+    save_file(weights, folder / f"{name}.safetensors", metadata={"format": "pt"})

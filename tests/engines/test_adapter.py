@@ -1,15 +1,9 @@
-"""LoRA adapters as checkpoints: the answers of peft's own unmerged model, made once, or one line that says why not."""
+"""LoRA adapters as checkpoints: the answers of peft's own unmerged model; which model it is; what comes with it."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import threading
-import time
-from collections import namedtuple
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +14,9 @@ import tiny
 pytest.importorskip("peft")
 torch = pytest.importorskip("torch")
 
-from safetensors.torch import load_file, save_file  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 
 from gram_eval.engines import adapter as adapters  # noqa: E402
-from gram_eval.engines import merge  # noqa: E402
 from gram_eval.engines.checkpoint import Checkpoint, find_checkpoint  # noqa: E402
 from gram_eval.engines.loading import Loaded, load_checkpoint  # noqa: E402
 from gram_eval.engines.transformers import Engine  # noqa: E402
@@ -35,33 +28,7 @@ from gram_eval.schema import Message, Request  # noqa: E402
 ROWS = [np.random.default_rng(length).integers(4, 262, size=length).astype(np.int32) for length in (3, 17, 40, 40)]
 LABELS = (40, 41)
 
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bases")
-    for head in ("label", "scalar"):
-        tiny.save(folder / head, head)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def ready(bases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An adapter on the language model, for copies."""
-    folder = tmp_path_factory.mktemp("ready") / "adapter"
-    tiny.save_adapter(folder, bases / "label", "label")
-    return folder
-
-
-@pytest.fixture
-def adapter(ready: Path, tmp_path: Path) -> Path:
-    """An adapter on the language model."""
-    return shutil.copytree(ready, tmp_path / "adapter")
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("GRAM_EVAL_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "merged"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def answers(model: Any, head: str) -> Any:
@@ -74,21 +41,6 @@ def answers(model: Any, head: str) -> Any:
         loaded = Loaded(model.get_base_model().float(), tiny.tokenizer(), torch.device("cpu"), torch.float32)
     engine = Engine(loaded)
     return engine.rewards(ROWS) if head == "scalar" else engine.label_logprobs(ROWS, LABELS)
-
-
-def edit(folder: Path, **changes: Any) -> None:
-    path = folder / "adapter_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def change_weights(folder: Path, change: Callable[[dict[str, Any]], object], name: str = "adapter_model") -> None:
-    weights = load_file(folder / f"{name}.safetensors")
-    change(weights)
-    save_file(weights, folder / f"{name}.safetensors", metadata={"format": "pt"})
-
-
-def merged_folders(cache: Path) -> list[Path]:
-    return [path for path in cache.glob("*") if path.is_dir()]
 
 
 TIED = {"tie_word_embeddings": True}
@@ -144,7 +96,7 @@ def test_a_new_head_comes_with_the_adapter(bases: Path, tmp_path: Path) -> None:
 def test_a_head_may_stay_in_the_base(bases: Path, tmp_path: Path) -> None:
     tiny.save_adapter(tmp_path / "adapter", bases / "scalar", "scalar")
     with_head = answers(tmp_path / "adapter", "scalar")
-    change_weights(tmp_path / "adapter", lambda weights: weights.pop("base_model.model.score.weight"))
+    tiny.change_weights(tmp_path / "adapter", lambda weights: weights.pop("base_model.model.score.weight"))
     found = find_checkpoint(str(tmp_path / "adapter"))
     assert np.abs(answers(found, "scalar") - with_head).max() > 1e-3
     heads = [load_file(folder / "model.safetensors")["score.weight"] for folder in (found.folder, bases / "scalar")]
@@ -153,7 +105,7 @@ def test_a_head_may_stay_in_the_base(bases: Path, tmp_path: Path) -> None:
 
 def test_a_head_that_is_nowhere_is_not_made_up(bases: Path, tmp_path: Path) -> None:
     tiny.save_adapter(tmp_path / "adapter", bases / "label", "scalar")
-    change_weights(tmp_path / "adapter", lambda weights: weights.pop("base_model.model.score.weight"))
+    tiny.change_weights(tmp_path / "adapter", lambda weights: weights.pop("base_model.model.score.weight"))
     with pytest.raises(ModelError, match=r"label lacks weights \(score.weight\), and adapter does not bring them"):
         find_checkpoint(str(tmp_path / "adapter"))
 
@@ -162,9 +114,9 @@ def test_the_head_of_another_classifier_is_replaced(tmp_path: Path) -> None:
     base = tiny.save(tmp_path / "five", "scalar", num_labels=5)
     other = tiny.save(tmp_path / "none", "bare")
     tiny.save_adapter(tmp_path / "adapter", other, "scalar")
-    edit(tmp_path / "adapter", base_model_name_or_path=str(base))
+    tiny.edit_adapter(tmp_path / "adapter", base_model_name_or_path=str(base))
     assert answers(tmp_path / "adapter", "scalar").shape == (4,)
-    change_weights(tmp_path / "adapter", lambda weights: weights.pop("base_model.model.score.weight"))
+    tiny.change_weights(tmp_path / "adapter", lambda weights: weights.pop("base_model.model.score.weight"))
     with pytest.raises(ModelError, match="five lacks weights"):
         find_checkpoint(str(tmp_path / "adapter"))
 
@@ -183,7 +135,7 @@ def test_kinds_of_models_take_adapters(adapter: Path, bases: Path) -> None:
 
 def test_weights_are_kept_in_the_type_they_are_stored_in(tmp_path: Path) -> None:
     base = tiny.save(tmp_path / "base", "label")
-    change_weights(base, lambda weights: weights.update({k: v.bfloat16() for k, v in weights.items()}), "model")
+    tiny.change_weights(base, lambda weights: weights.update({k: v.bfloat16() for k, v in weights.items()}), "model")
     assert '"dtype": "float32"' in (base / "config.json").read_text()
     unmerged = tiny.save_adapter(tmp_path / "adapter", base, "label")
     found = find_checkpoint(str(tmp_path / "adapter"))
@@ -203,11 +155,11 @@ def test_the_identity_follows_adapter_and_base(tmp_path: Path, monkeypatch: pyte
 
     seen = [identity()]
     assert seen[0].startswith("sha256:")
-    change_weights(adapter, lambda weights: next(iter(weights.values())).mul_(1.5))
+    tiny.change_weights(adapter, lambda weights: next(iter(weights.values())).mul_(1.5))
     seen.append(identity())
-    change_weights(base, lambda weights: weights["lm_head.weight"].mul_(1.5), "model")
+    tiny.change_weights(base, lambda weights: weights["lm_head.weight"].mul_(1.5), "model")
     seen.append(identity())
-    edit(adapter, lora_alpha=3)
+    tiny.edit_adapter(adapter, lora_alpha=3)
     seen.append(identity())
     assert len(set(seen)) == 4
     monkeypatch.setattr(adapters, "MERGE_VERSION", 2)
@@ -217,7 +169,7 @@ def test_the_identity_follows_adapter_and_base(tmp_path: Path, monkeypatch: pyte
 def test_copies_elsewhere_are_the_same_model(
     adapter: Path, bases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    edit(adapter, base_model_name_or_path="label")
+    tiny.edit_adapter(adapter, base_model_name_or_path="label")
     shutil.copytree(bases / "label", adapter / "label")
     found = find_checkpoint(str(adapter))  # the base is in the adapter's folder
     shutil.rmtree(adapter / "label")
@@ -239,7 +191,7 @@ def test_a_hub_base_is_taken_at_the_recorded_revision(
         return str(tmp_path / "hub" / "0123abcd")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    edit(adapter, base_model_name_or_path="org/base", revision="v2")
+    tiny.edit_adapter(adapter, base_model_name_or_path="org/base", revision="v2")
     find_checkpoint(str(adapter), revision="of-the-adapter")
     assert (asked["name"], asked["revision"]) == ("org/base", "v2")
 
@@ -249,9 +201,9 @@ def test_an_adapter_on_an_adapter(bases: Path, tmp_path: Path) -> None:
     whole = find_checkpoint(str(tmp_path / "first"))
     tiny.save_adapter(tmp_path / "second", whole.folder, "scalar", seed=1)
     expected = answers(tmp_path / "second", "scalar")
-    edit(tmp_path / "second", base_model_name_or_path="../first")
+    tiny.edit_adapter(tmp_path / "second", base_model_name_or_path="../first")
     np.testing.assert_array_equal(answers(tmp_path / "second", "scalar"), expected)
-    edit(tmp_path / "first", base_model_name_or_path="../second")
+    tiny.edit_adapter(tmp_path / "first", base_model_name_or_path="../second")
     with pytest.raises(ModelError, match="leads back to an adapter that needs it"):
         find_checkpoint(str(tmp_path / "second"))
 
@@ -295,10 +247,10 @@ def test_new_tokens_need_embeddings(adapter: Path) -> None:
     def bring(weights: dict[str, Any], *names: str) -> None:
         weights.update({f"base_model.model.{name}.weight": torch.full((264, 32), 0.5) for name in names})
 
-    change_weights(adapter, lambda weights: bring(weights, "model.embed_tokens"))
+    tiny.change_weights(adapter, lambda weights: bring(weights, "model.embed_tokens"))
     with pytest.raises(ModelError, match="does not bring both"):
         find_checkpoint(str(adapter))
-    change_weights(adapter, lambda weights: bring(weights, "lm_head"))
+    tiny.change_weights(adapter, lambda weights: bring(weights, "lm_head"))
     weights = load_file(find_checkpoint(str(adapter)).folder / "model.safetensors")
     assert all(weights[name].eq(0.5).all() for name in ("model.embed_tokens.weight", "lm_head.weight"))
     assert len(weights["lm_head.weight"]) == 264
@@ -340,7 +292,7 @@ def test_a_changed_reward_json_is_seen(adapter: Path) -> None:
 
 def test_the_bases_own_code_runs_only_when_allowed(adapter: Path, bases: Path, tmp_path: Path) -> None:
     base = shutil.copytree(bases / "label", tmp_path / "base")
-    edit(adapter, base_model_name_or_path=str(base))
+    tiny.edit_adapter(adapter, base_model_name_or_path=str(base))
     auto = {"AutoModelForCausalLM": "mine.Mine", "AutoConfig": "mine.MineConfig"}
     config = json.loads((base / "config.json").read_text()) | {"model_type": "mine", "auto_map": auto}
     (base / "config.json").write_text(json.dumps(config))
@@ -354,205 +306,3 @@ def test_the_bases_own_code_runs_only_when_allowed(adapter: Path, bases: Path, t
     found = find_checkpoint(str(adapter), code=True)
     loaded = load_checkpoint(found, "label", device="cpu", trust_remote_code=True)
     assert type(loaded.model).__name__ == "Mine"
-
-
-# --- the cache
-
-
-def count_merges(monkeypatch: pytest.MonkeyPatch, seconds: float = 0) -> list[str]:
-    done, write = [], merge.write_merged
-
-    def counted(adapter: Any, folder: Path, code: bool) -> None:
-        done.append(adapter.name)
-        time.sleep(seconds)
-        write(adapter, folder, code)
-
-    monkeypatch.setattr(merge, "write_merged", counted)
-    return done
-
-
-def test_it_is_merged_once_and_said_once(
-    bases: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    tiny.save_adapter(tmp_path / "adapter", bases / "scalar", "scalar")
-    done = count_merges(monkeypatch)
-    load_model(str(tmp_path / "adapter"))
-    monkeypatch.setitem(sys.modules, "peft", None)  # what is there needs no peft any more
-    load_model(str(tmp_path / "adapter"))
-    assert done == ["adapter"]
-    (folder,) = merged_folders(cache)
-    assert [record.getMessage() for record in caplog.records if record.name == adapters.__name__] == [
-        f"adapter is a LoRA adapter: merging it into scalar, once, in {folder}"
-    ]
-
-
-def test_one_of_several_merges_and_the_others_wait(
-    adapter: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    done, found = count_merges(monkeypatch, 0.3), []
-    threads = [threading.Thread(target=lambda: found.append(find_checkpoint(str(adapter)))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(done) == 1 and len(set(found)) == 1 and len(found) == 4
-    assert "is being merged by another process" in caplog.text
-    assert len(merged_folders(cache)) == 1
-
-
-@pytest.mark.parametrize("fault", [KeyboardInterrupt, MemoryError, ModelError])
-def test_what_was_interrupted_leaves_nothing(
-    adapter: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, fault: type[BaseException]
-) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(adapters, "_flush", lambda path: (_ for _ in ()).throw(fault("in the middle")))
-        with pytest.raises(fault):
-            find_checkpoint(str(adapter))
-    assert merged_folders(cache) == []
-    assert answers(adapter, "label").shape == (4, 2)
-
-
-def test_what_a_killed_process_left_is_not_used(adapter: Path, cache: Path) -> None:
-    found = find_checkpoint(str(adapter))
-    partial = found.folder.rename(found.folder.with_suffix(".partial"))
-    (partial / "model.safetensors").write_bytes(b"half")
-    (partial / "stranger.txt").write_text("x")
-    assert answers(adapter, "label").shape == (4, 2)
-    assert merged_folders(cache) == [found.folder]
-    assert not (found.folder / "stranger.txt").exists()
-
-
-def test_space_is_looked_for_before(adapter: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = namedtuple("usage", "total used free")(10, 10, 0)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(ModelError, match=rf"needs 0\.0 GiB in {cache}, where 0\.0 are free.*GRAM_EVAL_CACHE"):
-        find_checkpoint(str(adapter))
-
-
-def test_a_cache_that_cannot_be_written(adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("x")
-    monkeypatch.setenv("GRAM_EVAL_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ModelError, match=r"cannot be written into .* \(Not a directory\).*GRAM_EVAL_CACHE"):
-        find_checkpoint(str(adapter))
-
-
-# --- faults
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def spoil(folder: Path, value: float = float("nan")) -> None:
-    change_weights(folder, lambda weights: next(iter(weights.values())).view(-1)[3:4].fill_(value))
-
-
-def unpickle(folder: Path) -> None:
-    torch.save(load_file(folder / "adapter_model.safetensors"), folder / "adapter_model.bin")
-    (folder / "adapter_model.safetensors").unlink()
-
-
-def shrink(weights: dict[str, Any]) -> None:
-    name = next(name for name in weights if "lora_A" in name)
-    weights[name] = weights[name][:2].clone()
-
-
-FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "base gone": (
-        lambda folder: edit(folder, base_model_name_or_path="/gone/model"),
-        r"base model cannot be had: /gone/model: no such folder, .*base_model_name_or_path",
-    ),
-    "base out of reach": (
-        lambda folder: edit(folder, base_model_name_or_path="nobody/nothing"),
-        r"huggingface-cli download nobody/nothing",
-    ),
-    "base not named": (lambda folder: edit(folder, base_model_name_or_path=None), "names no base model"),
-    "its own base": (lambda folder: edit(folder, base_model_name_or_path=str(folder)), "leads back to an adapter"),
-    "no JSON": (lambda folder: (folder / "adapter_config.json").write_text("{"), "adapter_config.json cannot be read"),
-    "no object": (lambda folder: (folder / "adapter_config.json").write_text("[]"), "is no JSON object"),
-    "another method": (lambda folder: edit(folder, peft_type="PROMPT_TUNING"), r"another kind \(PROMPT_TUNING\)"),
-    "layers": (lambda folder: edit(folder, layer_replication=[[0, 2], [1, 2]]), "replicated layers"),
-    "another task": (lambda folder: edit(folder, task_type="SEQ_2_SEQ_LM"), "task_type .* is SEQ_2_SEQ_LM"),
-    "no task": (lambda folder: edit(folder, task_type=None), "task_type .* is None"),
-    "pickled": (unpickle, "only pickled weights"),
-    "no weights": (lambda folder: (folder / "adapter_model.safetensors").unlink(), "has no adapter_model.safetensors"),
-    "truncated": (lambda folder: truncate(folder / "adapter_model.safetensors"), "safetensors is damaged"),
-    "not a number": (spoil, "values that are not finite"),
-    "infinite": (lambda folder: spoil(folder, float("inf")), "values that are not finite"),
-    "another rank": (lambda folder: edit(folder, r=8), "cannot be merged into label; .*size mismatch"),
-    "cut": (lambda folder: change_weights(folder, shrink), "cannot be merged into label; .*size mismatch"),
-    "part": (lambda folder: change_weights(folder, dict.popitem), r"is not for label: 1 weights have no counterpart"),
-    "unknown names": (lambda folder: edit(folder, target_modules=["nothing"]), "cannot be merged .*Target modules"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_one_line_and_leaves_nothing(adapter: Path, tmp_path: Path, cache: Path, fault: str) -> None:
-    break_it, message = FAULTS[fault]
-    break_it(adapter)
-    with pytest.raises(ModelError, match=message) as caught:
-        load_model(f"label:{tmp_path / 'adapter'}")
-    assert "\n" not in str(caught.value) and "adapter" in str(caught.value)
-    assert not cache.exists() or merged_folders(cache) == []
-
-
-@pytest.mark.parametrize("other", ["gpt2", "wide", "deep"])
-def test_an_adapter_for_another_model(bases: Path, tmp_path: Path, other: str) -> None:
-    shapes = {"gpt2": {}, "wide": {"hidden_size": 48}, "deep": {"num_hidden_layers": 3}}
-    base = tiny.save(tmp_path / other, "label", "gpt2" if other == "gpt2" else "llama", **shapes[other])
-    tiny.save_adapter(tmp_path / "adapter", bases / "label", "label", target_modules=["q_proj"])
-    edit(tmp_path / "adapter", base_model_name_or_path=str(base))
-    with pytest.raises(ModelError, match=rf"adapter (cannot be merged into|is not for) {other}") as caught:
-        find_checkpoint(str(tmp_path / "adapter"))
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda base: truncate(base / "model.safetensors"), "base, the base of adapter, cannot be loaded"),
-        (lambda base: (base / "config.json").unlink(), "base model cannot be had: base has no config.json"),
-        (lambda base: (base / "model.safetensors").unlink(), r"base model cannot be had: base has no weights"),
-        (lambda base: (base / "tokenizer.json").write_text("{"), "tokenizer of adapter cannot be loaded"),
-        (
-            lambda base: (base / "config.json").write_text(
-                json.dumps(json.loads((base / "config.json").read_text()) | {"quantization_config": {}})
-            ),
-            "base with quantised weights",
-        ),
-    ],
-)
-def test_a_base_that_cannot_be_used(
-    bases: Path, tmp_path: Path, damage: Callable[[Path], object], message: str
-) -> None:
-    base = shutil.copytree(bases / "label", tmp_path / "base")
-    tiny.save_adapter(tmp_path / "adapter", base, "label")
-    damage(base)
-    with pytest.raises(ModelError, match=message) as caught:
-        find_checkpoint(str(tmp_path / "adapter"))
-    assert "\n" not in str(caught.value)
-
-
-def test_an_adapter_beside_whole_weights_is_ambiguous(bases: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(bases / "label", tmp_path / "both")
-    tiny.save_adapter(folder, bases / "label", "label")
-    with pytest.raises(ModelError, match="holds whole weights and an adapter"):
-        load_model(f"label:{folder}")
-
-
-def test_peft_is_asked_for_by_name(adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(UsageError, match=r"needs peft: pip install 'gram-eval\[train\]'"):
-        load_model(f"label:{tmp_path / 'adapter'}")
-
-
-def test_looking_for_a_checkpoint_needs_no_torch(bases: Path) -> None:
-    code = f"""
-import sys
-from gram_eval.engines import adapter
-from gram_eval.engines.checkpoint import find_checkpoint
-find_checkpoint({str(bases / "label")!r})
-print(*({{"torch", "transformers", "peft"}} & set(sys.modules)))
-"""
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.strip() == ""
