@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 from filelock import FileLock
 
 from . import __version__
+from .cache import cache_home
 from .comparison import compare, headline_metrics
 from .config import RunConfig
 from .errors import UsageError
@@ -85,8 +85,7 @@ def train_models(folder: Path, *, seed: int, fast: bool, fresh: bool, shown: Wat
 def demo_model(shown: Watcher) -> Path:
     """The default model of `run`: the microworld GRAM, trained once and kept in the user's cache."""
     demo = _demo_trainer()
-    home = Path(os.environ.get("GRAM_EVAL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "gram-eval")
-    folder = home.expanduser() / f"microworld-{content_key(asdict(demo.Recipe()), DEMO_SEED, __version__)[:12]}"
+    folder = cache_home() / f"microworld-{content_key(asdict(demo.Recipe()), DEMO_SEED, __version__)[:12]}"
     make_folder(folder)
     with FileLock(folder / ".lock"):
         if not (folder / "gram" / "training.json").is_file():

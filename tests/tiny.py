@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,38 @@ def save(folder: Path, head: str, architecture: str = "llama", **options: Any) -
     model(head, architecture, **options).save_pretrained(folder)
     tokenizer(**tokens).save_pretrained(folder)
     return folder
+
+
+def save_adapter(folder: Path, base: Path, head: str, *, seed: int = 0, **options: Any) -> Any:
+    """Writes a LoRA adapter with random weights and returns peft's unmerged model; `options` go to LoraConfig."""
+    import peft
+    import torch
+    import transformers
+
+    scalar = head == "scalar"
+    kind = transformers.AutoModelForSequenceClassification if scalar else transformers.AutoModelForCausalLM
+    settings = {"task_type": "SEQ_CLS" if scalar else "CAUSAL_LM", "r": 4, "target_modules": "all-linear"} | options
+    with torch.random.fork_rng():
+        torch.manual_seed(seed + 1)
+        model = kind.from_pretrained(base, **({"num_labels": 1} if scalar else {}))
+        adapted = peft.get_peft_model(model, peft.LoraConfig(**settings)).eval()
+        for name, weight in adapted.named_parameters():
+            if "lora_" in name or "modules_to_save" in name:
+                torch.nn.init.normal_(weight, std=0.1)
+    adapted.save_pretrained(folder)
+    return adapted
+
+
+def edit_adapter(folder: Path, **changes: Any) -> None:
+    """Changes settings in adapter_config.json."""
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, Any]], object], name: str = "adapter_model") -> None:
+    """Reads a safetensors file, changes its weights in place, and writes it."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / f"{name}.safetensors")
+    change(weights)
+    save_file(weights, folder / f"{name}.safetensors", metadata={"format": "pt"})

@@ -16,9 +16,9 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 WANTED = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.tiktoken")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model", "*.tiktoken")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-IDENTITY_FILES = (
-    "config.json",
-    "*.safetensors",
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+TOKENIZER_PARTS = (
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -27,8 +27,8 @@ IDENTITY_FILES = (
     "chat_template*",
     "*.model",
     "*.tiktoken",
-    "*.py",
 )
+IDENTITY_FILES = ("config.json", ADAPTER_CONFIG, "*.safetensors", *TOKENIZER_PARTS, "*.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +38,46 @@ class Checkpoint:
     Attributes:
         name: Short name for tables.
         commit: Resolved commit, when it came from the hub.
+        made_from: Fingerprint of what the folder was made from, when it was made here.
     """
 
     name: str
     folder: Path
     commit: str | None = None
+    made_from: str | None = None
 
     def fingerprint(self) -> str:
-        """The hub's commit, or a hash of the bytes of configuration, weights and tokenizer."""
+        """That of its origin; else the hub's commit, or a hash of the bytes of configuration, weights and tokenizer."""
+        if self.made_from:
+            return self.made_from
         return f"commit:{self.commit}" if self.commit else f"sha256:{hash_files(self.folder, IDENTITY_FILES)}"
 
 
 def find_checkpoint(name: str, *, revision: str | None = None, code: bool = False) -> Checkpoint:
     """A local folder, or a hub repository brought into the local cache (only what is missing is downloaded).
 
+    A LoRA adapter is merged into its base model, once, and the merged checkpoint is what is found.
+
     Args:
         name: Path or hub id.
         revision: Commit of the hub repository.
-        code: Also fetch the repository's Python files.
+        code: Also fetch the repository's Python files, and run those of an adapter's base.
+
+    Raises:
+        ModelError: There is no such folder, or it is neither cached nor to be had from the hub; or it is an
+            adapter that cannot be merged.
+        UsageError: It is an adapter, and peft is missing.
+    """
+    found = locate(name, revision=revision, code=code)
+    if not is_adapter(found.folder):
+        return found
+    from .adapter import merged_checkpoint
+
+    return merged_checkpoint(found, code=code)
+
+
+def locate(name: str, *, revision: str | None = None, code: bool = False) -> Checkpoint:
+    """As `find_checkpoint`, but an adapter is left as it is.
 
     Raises:
         ModelError: There is no such folder, or it is neither cached nor to be had from the hub.
@@ -73,15 +95,35 @@ def find_checkpoint(name: str, *, revision: str | None = None, code: bool = Fals
     return _from_hub(name, revision, code)
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds what peft's save_pretrained writes, and no whole model."""
+    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    return (folder / ADAPTER_CONFIG).is_file() and all(path.name == ADAPTER_WEIGHTS for path in weights)
+
+
 def check_files(checkpoint: Checkpoint) -> None:
     """Refuses a folder without configuration, safetensors weights or tokenizer.
 
     Raises:
         ModelError: One is missing. Pickled weights are never read: they can run any code.
     """
+    check_weights(checkpoint)
+    if not has_tokenizer(checkpoint.folder):
+        raise ModelError(
+            f"{checkpoint.name} has no tokenizer; save it into the same folder with tokenizer.save_pretrained."
+        )
+
+
+def check_weights(checkpoint: Checkpoint) -> None:
+    """Refuses a folder without configuration or safetensors weights.
+
+    Raises:
+        ModelError: One is missing, or there is an adapter beside them, which transformers would put on top
+            where peft is installed.
+    """
     folder, name = checkpoint.folder, checkpoint.name
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        raise ModelError(f"{name} is only a LoRA adapter; merge it into its base model and save that.")
+    if (folder / ADAPTER_CONFIG).is_file():
+        raise ModelError(f"{name} holds whole weights and an adapter ({ADAPTER_CONFIG}); move one of them elsewhere.")
     if not (folder / "config.json").is_file():
         raise ModelError(f"{name} has no config.json; a checkpoint is a folder that save_pretrained wrote.")
     if not any(folder.glob("*.safetensors")):
@@ -91,8 +133,11 @@ def check_files(checkpoint: Checkpoint) -> None:
                 "convert them with save_pretrained (it writes safetensors)."
             )
         raise ModelError(f"{name} has no weights (*.safetensors).")
-    if not _any(folder, TOKENIZER_FILES):
-        raise ModelError(f"{name} has no tokenizer; save it into the same folder with tokenizer.save_pretrained.")
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder has the vocabulary of a tokenizer."""
+    return _any(folder, TOKENIZER_FILES)
 
 
 def hash_files(folder: Path, patterns: tuple[str, ...]) -> str:

@@ -24,7 +24,7 @@ def test_a_whole_checkpoint_passes(tmp_path: Path) -> None:
         (("config.json", "tokenizer.json"), r"no weights"),
         (("config.json", "model.safetensors"), "no tokenizer"),
         (("model.safetensors", "tokenizer.json"), "no config.json"),
-        (("adapter_config.json", "adapter_model.safetensors", "tokenizer.json"), "LoRA adapter; merge"),
+        (("config.json", "adapter_config.json", "model.safetensors"), "holds whole weights and an adapter"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
