@@ -150,7 +150,7 @@ def test_newer_openai_models_are_told_the_limit_by_its_new_name(monkeypatch: pyt
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     model = load_model("openai:gpt-x@https://api.openai.com/v1")
     assert isinstance(model, EndpointModel)
-    body = model._body(asking("x", "y"))
+    body = model._body("x or y?")
     assert body["max_completion_tokens"] == 4096 and "max_tokens" not in body
 
 
