@@ -98,8 +98,11 @@ class RunConfig(BaseModel):
     attn: str | None = Field(
         None, description="Attention implementation by transformers' name.", json_schema_extra={"flag": False}
     )
-    max_new_tokens: int = Field(
-        2048, ge=1, description="Longest text that a judge may write, in tokens.", json_schema_extra={"flag": False}
+    max_new_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Longest text that a judge may write, in tokens; default 2048, on a server 4096.",
+        json_schema_extra={"flag": False},
     )
     votes: int = Field(
         1,

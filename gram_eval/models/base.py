@@ -32,7 +32,7 @@ class RewardModel(Protocol):
 
     Attributes:
         name: Short name for tables and folder names.
-        ability: Whether the model answers `score` or `prefer` requests.
+        ability: Whether the model answers `score`, `prefer` or `choose` requests.
         keyed_by: `content` when equal questions have equal answers; `sample` when the answer
             belongs to a sample id (recorded scores).
         identity: Everything about the model that changes its answers (weights' fingerprint,

@@ -1,4 +1,4 @@
-"""Judges behind an OpenAI-compatible server: `openai:MODEL@URL`, `openai-label:MODEL@URL`, `openai-rating:MODEL@URL`.
+"""Judges behind an OpenAI-compatible server: `openai:MODEL@URL`, `openai-rating:`, `openai-choice:`, `openai-label:`.
 
 The server writes; what its text means is read later, by the harness's own readers. Only `openai-label` is read
 here, from the probabilities of the answer's first token.
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from ..engines.openai import Answer, Endpoint
-from ..errors import UsageError
-from ..schema import Ability, Json, Judgment, Message, Request, content_key
+from ..errors import ModelError, UsageError
+from ..schema import Json, Judgment, Request
 from .base import Batch
-from .prompting import DEFAULT_LABELS, builtin_template, render_template
+from .forms import Form
+from .prompting import DEFAULT_LABELS, builtin_template, given_template
 
 if TYPE_CHECKING:
     from .load import ModelOptions
@@ -37,20 +38,17 @@ Read = Callable[[str, Mapping[str, Json]], Judgment]
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """A way of asking.
+class Way:
+    """How a server writes its answer, and how that is read.
 
     Attributes:
         decoding: Fields of the request's body that change the answer.
-        variables: The template's names for the responses, in the order shown.
+        labels: Where the answer is one of two labels.
     """
 
-    kind: str
-    ability: Ability
-    template: str
-    variables: tuple[str, ...]
     decoding: Mapping[str, Json]
     read: Read
+    labels: tuple[str, ...] = ()
 
 
 class EndpointModel:
@@ -59,20 +57,20 @@ class EndpointModel:
     keyed_by: Literal["content", "sample"] = "content"
     asks_failed_again: Literal[True] = True
 
-    def __init__(self, model: str, url: str, form: Form, endpoint: Endpoint, labels: Sequence[str] = ()) -> None:
+    def __init__(self, model: str, url: str, form: Form, way: Way, endpoint: Endpoint) -> None:
         self.name, self.ability = f"{form.kind}:{model}", form.ability
-        self._model, self._form, self._endpoint = model, form, endpoint
+        self._model, self._form, self._way, self._endpoint = model, form, way, endpoint
         parts = urlsplit(url)
-        self._decoding = dict(form.decoding)
+        self._decoding = dict(way.decoding)
         if parts.hostname == "api.openai.com":  # whose newer models refuse the name that all others know
             self._decoding["max_completion_tokens"] = self._decoding.pop("max_tokens")
         self.identity: Mapping[str, Json] = {
             "kind": form.kind,
             "model": model,
             "url": parts.netloc.rpartition("@")[2].lower() + parts.path.rstrip("/"),
-            "template": content_key(form.template),
-            "decoding": dict(form.decoding),
-        } | ({"labels": list(labels)} if labels else {})
+            "template": form.key,
+            "decoding": dict(way.decoding),
+        } | ({"labels": list(way.labels)} if way.labels else {})
 
     def plan(self, requests: Sequence[Request]) -> list[Batch]:
         """Requests in their own order."""
@@ -84,12 +82,22 @@ class EndpointModel:
         Raises:
             ModelError: The server refuses the key or the model, cannot be reached, or answers none of many calls.
         """
-        answers = self._endpoint.ask_all([self._body(request) for request in batch.requests])
-        return [self._judgment(request.key, answer) for request, answer in zip(batch.requests, answers, strict=True)]
+        prompts = [self._prompt(request) for request in batch.requests]
+        answers = iter(self._endpoint.ask_all([self._body(one) for one in prompts if isinstance(one, str)]))
+        return [
+            self._judgment(request.key, next(answers)) if isinstance(prompt, str) else prompt
+            for request, prompt in zip(batch.requests, prompts, strict=True)
+        ]
 
-    def _body(self, request: Request) -> dict[str, Json]:
-        content = _filled(self._form, request.prompt, request.responses)
-        return {"model": self._model, "messages": [{"role": "user", "content": content}], **self._decoding}
+    def _prompt(self, request: Request) -> str | Judgment:
+        """The question; the judgment of a request that cannot be put into words."""
+        try:
+            return self._form.fill(request.prompt, request.responses)
+        except ModelError as error:
+            return Judgment(request.key, "error", error=str(error))
+
+    def _body(self, prompt: str) -> dict[str, Json]:
+        return {"model": self._model, "messages": [{"role": "user", "content": prompt}], **self._decoding}
 
     def _judgment(self, key: str, answer: Answer) -> Judgment:
         if answer.body is None:
@@ -99,7 +107,7 @@ class EndpointModel:
         counts = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
         if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
             return Judgment(key, "error", error="the server answered without a choice", prompt_tokens=counts[0])
-        read = self._form.read(key, choices[0])
+        read = self._way.read(key, choices[0])
         text = None if read.text is None else self._endpoint.scrub(read.text)
         reason = choices[0].get("finish_reason")
         return Judgment(
@@ -121,8 +129,7 @@ def load(name: str, options: ModelOptions) -> EndpointModel:
         UsageError: The spec is malformed, a key or the openai package is missing, or the template cannot be read.
         ModelError: The template is not valid.
     """
-    form = Form("openai", "prefer", _template(options, "judge"), ("first", "second"), _decoding(), read_text)
-    return make(name, form)
+    return make(name, Form("openai", "prefer", two=_template(options, "judge")), in_words(options))
 
 
 def load_rating(name: str, options: ModelOptions) -> EndpointModel:
@@ -132,8 +139,21 @@ def load_rating(name: str, options: ModelOptions) -> EndpointModel:
         UsageError: As `load`.
         ModelError: As `load`.
     """
-    form = Form("openai-rating", "score", _template(options, "rating"), ("response",), _decoding(), read_text)
-    return make(name, form)
+    return make(name, Form("openai-rating", "score", one=_template(options, "rating")), in_words(options))
+
+
+def load_choice(name: str, options: ModelOptions) -> EndpointModel:
+    """Makes `openai-choice:MODEL[@URL]`: a judge that names the best of all responses, [[A]], [[B]], [[C]] ...
+
+    A single response is rated, and two are compared, by the built-in prompts.
+
+    Raises:
+        UsageError: As `load`.
+        ModelError: As `load`.
+    """
+    one, two = builtin_template("rating"), builtin_template("judge")
+    form = Form("openai-choice", "choose", one=one, two=two, many=_template(options, "choice"))
+    return make(name, form, in_words(options))
 
 
 def load_label(name: str, options: ModelOptions) -> EndpointModel:
@@ -146,22 +166,26 @@ def load_label(name: str, options: ModelOptions) -> EndpointModel:
     labels = options.labels or DEFAULT_LABELS
     if labels[0].strip() == labels[1].strip() or not all(label.strip() for label in labels):
         raise UsageError(f"labels {labels[0]!r} and {labels[1]!r} must be two different words; choose others.")
-    decoding = _decoding(1) | {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
-    read = partial(read_labels, labels=labels)
-    form = Form("openai-label", "prefer", _template(options, "label"), ("first", "second"), decoding, read)
-    return make(name, form, labels=labels)
+    decoding = {"temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
+    way = Way(decoding, partial(read_labels, labels=labels), labels)
+    return make(name, Form("openai-label", "prefer", two=_template(options, "label")), way)
 
 
-def make(name: str, form: Form, *, labels: Sequence[str] = ()) -> EndpointModel:
-    """Puts a model together from `MODEL[@URL]` and a form.
+def in_words(options: ModelOptions) -> Way:
+    """The likeliest text, as it is."""
+    return Way({"temperature": 0, "max_tokens": options.max_new_tokens or MAX_TOKENS}, read_text)
+
+
+def make(name: str, form: Form, way: Way) -> EndpointModel:
+    """Puts a model together from `MODEL[@URL]`, what it is asked and how it answers.
 
     Raises:
         UsageError: As `load`.
         ModelError: As `load`.
     """
     model, url = split_name(name)
-    _filled(form, (Message("user", "?"),), ("!",) * len(form.variables))
-    return EndpointModel(model, url, form, Endpoint(url, api_key(url)), labels)
+    form.check()
+    return EndpointModel(model, url, form, way, Endpoint(url, api_key(url)))
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -241,21 +265,8 @@ def read_labels(key: str, choice: Mapping[str, Json], *, labels: Sequence[str]) 
     return Judgment(key, logprobs=tuple(found), text=text)
 
 
-def _filled(form: Form, prompt: tuple[Message, ...], responses: Sequence[str]) -> str:
-    return render_template(form.template, prompt, **dict(zip(form.variables, responses, strict=True)))
-
-
-def _decoding(max_tokens: int = MAX_TOKENS) -> dict[str, Json]:
-    return {"temperature": 0, "max_tokens": max_tokens}
-
-
 def _template(options: ModelOptions, name: str) -> str:
-    if options.template is None:
-        return builtin_template(name)
-    try:
-        return options.template.expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"template {options.template} cannot be read ({error}).") from None
+    return given_template(options.template) or builtin_template(name)
 
 
 def _content(choice: Mapping[str, Json]) -> str | None:

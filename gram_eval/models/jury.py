@@ -129,8 +129,11 @@ def load(name: str, options: ModelOptions) -> Jury:
     members: list[RewardModel] = []
     for spec in specs:
         member = load_model(spec, options)
-        if member.ability == "choose" or (isinstance(member, Recorded) and member.orders is not None):
-            raise UsageError(f"{spec} holds recorded choices or games; in a jury use recorded scores or p_first.")
+        if isinstance(member, Recorded):
+            if member.ability == "choose" or member.orders is not None:
+                raise UsageError(f"{spec} holds recorded choices or games; in a jury use recorded scores or p_first.")
+        elif member.ability == "choose":
+            raise UsageError(f"{spec} chooses among all responses; in a jury use rationale:, rating: or openai:.")
         members.append(member)
     return Jury(members)
 

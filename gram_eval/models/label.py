@@ -6,7 +6,6 @@ No text is generated: the label is the first token of the assistant's turn (GRAM
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..engines.checkpoint import find_checkpoint
@@ -14,9 +13,16 @@ from ..engines.choose import open_engine
 from ..errors import ModelError, UsageError
 from ..schema import Ability, Json, Judgment, Request, content_key
 from .base import Batch
-from .card import RewardCard, read_card
+from .card import read_card
 from .planning import FirstPrompt, cached_tokens, check_chat_template, check_finite, plan_requests, refused
-from .prompting import DEFAULT_LABELS, builtin_template, judge_messages, label_token_ids, render_chats
+from .prompting import (
+    DEFAULT_LABELS,
+    builtin_template,
+    given_template,
+    judge_messages,
+    label_token_ids,
+    render_chats,
+)
 
 if TYPE_CHECKING:
     from ..engines.transformers import Engine
@@ -84,7 +90,7 @@ def load(name: str, options: ModelOptions) -> LabelModel:
     card = read_card(checkpoint.folder)
     if card is not None and card.kind != "label":
         raise UsageError(f"{name}: reward.json says kind '{card.kind}'; leave out 'label:'.")
-    template = _template(options.template, card)
+    template = given_template(options.template) or (card and card.template) or builtin_template("label")
     labels = options.labels or (card.labels if card else None) or DEFAULT_LABELS
     opened = open_engine(checkpoint, "label", options)
     tokenizer = opened.engine.tokenizer
@@ -104,12 +110,3 @@ def load(name: str, options: ModelOptions) -> LabelModel:
         **opened.identity,
     }
     return LabelModel(checkpoint.name, opened.engine, identity, template, label_ids)
-
-
-def _template(path: Path | None, card: RewardCard | None) -> str:
-    if path is not None:
-        try:
-            return path.expanduser().read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"template {path} cannot be read ({error}).") from None
-    return (card.template if card else None) or builtin_template("label")

@@ -38,7 +38,9 @@ class ModelOptions(BaseModel):
     )
     trust_remote_code: bool = Field(False, description="Run code that a model repository brings.")
     revision: str | None = Field(None, description="Commit of the model's hub repository.")
-    max_new_tokens: int = Field(2048, ge=1, description="Longest text that a judge may write, in tokens.")
+    max_new_tokens: int | None = Field(
+        None, ge=1, description="Longest text that a judge may write, in tokens; default 2048, on a server 4096."
+    )
     votes: int = Field(1, ge=1, description="Texts per question that a judge writes and that vote; 1: one, greedily.")
     seed: int = Field(0, description="Seeds null:random and votes.")
 
@@ -51,6 +53,8 @@ MODEL_KINDS: Registry[Loader] = Registry(
         "scalar": "gram_eval.models.scalar:load",
         "label": "gram_eval.models.label:load",
         "rationale": "gram_eval.models.rationale:load",
+        "rating": "gram_eval.models.rationale:load_rating",
+        "choice": "gram_eval.models.rationale:load_choice",
         "implicit": "gram_eval.models.implicit:load",
         "jury": "gram_eval.models.jury:load",
         "null": "gram_eval.models.null:load",
@@ -58,6 +62,7 @@ MODEL_KINDS: Registry[Loader] = Registry(
         "openai": "gram_eval.models.endpoint:load",
         "openai-label": "gram_eval.models.endpoint:load_label",
         "openai-rating": "gram_eval.models.endpoint:load_rating",
+        "openai-choice": "gram_eval.models.endpoint:load_choice",
     },
 )
 
@@ -69,8 +74,9 @@ def load_model(spec: str, options: ModelOptions | None = None) -> RewardModel:
 
     Args:
         spec: A checkpoint folder or hub id, whose reward.json or architecture says what it is; or
-            `scalar:ID`, `label:ID`, `rationale:ID`, `implicit:POLICY,REFERENCE`, `openai:MODEL@URL`,
-            `jury:SPEC,SPEC`, `null:longest|shortest|first|random`, `replay:FILE`.
+            `scalar:ID`, `label:ID`, `rationale:ID`, `rating:ID`, `choice:ID`, `implicit:POLICY,REFERENCE`,
+            `openai:MODEL@URL` (or `openai-label:`, `openai-rating:`, `openai-choice:`), `jury:SPEC,SPEC`,
+            `null:longest|shortest|first|random`, `replay:FILE`.
         options: How it is loaded and run; those that do not concern the kind are ignored.
 
     Raises:

@@ -13,12 +13,13 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from ..errors import ModelError
+from ..errors import ModelError, UsageError
 from ..schema import Message
 
 Chat = Sequence[Message]
@@ -28,8 +29,24 @@ DEFAULT_LABELS = ("A", "B")
 
 
 def builtin_template(name: str) -> str:
-    """Text of a template that ships with the package: label, pretrain_user or pretrain_assistant."""
+    """Text of a template that ships with the package, such as label, rating or choice."""
     return resources.files("gram_eval.models").joinpath("templates", f"{name}.jinja").read_text("utf-8")
+
+
+def given_template(path: Path | None, names: Sequence[str] = ()) -> str | None:
+    """Text of the template that the user gave: a file, or one of the package's own by name; None: none was given.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    if path is None:
+        return None
+    if str(path) in names and not path.exists():
+        return builtin_template(str(path))
+    try:
+        return path.expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"template {path} cannot be read ({error}).") from None
 
 
 def judge_messages(template: str, prompt: tuple[Message, ...], first: str, second: str) -> list[Message]:
@@ -49,7 +66,7 @@ def judge_messages(template: str, prompt: tuple[Message, ...], first: str, secon
     return [Message("user", render_template(template, prompt, first=first, second=second))]
 
 
-def render_template(template: str, prompt: tuple[Message, ...], **values: str) -> str:
+def render_template(template: str, prompt: tuple[Message, ...], **values: str | list[str]) -> str:
     """Fills in a prompt template; `prompt` and `messages` are as in `judge_messages`."""
     turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
     try:

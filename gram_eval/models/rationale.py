@@ -1,9 +1,9 @@
-"""Generative judges that reason before they answer: two responses in, a text with a verdict out.
+"""Generative judges that reason before they answer: responses in, a text with a verdict or a rating out.
 
-One text is written greedily and kept as it is; the harness reads its verdict (GRAM-R2, RM-R1). With several votes
-(voting@k of GRAM-R2) texts are drawn at temperature 1, whatever the model's generation_config says, and the share
-of votes for the first response is its probability. The seed of a text is a hash of the run's seed, the question
-and the text's number, so that votes do not depend on what else is in a batch.
+One text is written greedily and kept as it is; the harness reads it (GRAM-R2, RM-R1). With several votes (voting@k
+of GRAM-R2) texts are drawn at temperature 1, whatever the model's generation_config says; the share of votes for a
+response is its probability, and the mean of the ratings its reward. The seed of a text is a hash of the run's seed,
+the question and the text's number, so that votes do not depend on what else is in a batch.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,21 +20,20 @@ import numpy as np
 from ..engines.checkpoint import find_checkpoint
 from ..engines.choose import open_engine
 from ..errors import UsageError
-from ..schema import Ability, Json, Judgment, Request, content_key
-from ..verdicts import pair
+from ..schema import Json, Judgment, Message, Request, content_key
 from .base import Batch
-from .card import RewardCard, read_card
+from .card import read_card
+from .forms import Form
 from .planning import FirstPrompt, check_chat_template, check_finite, plan_requests, refused
-from .prompting import DEFAULT_LABELS, builtin_template, judge_messages, render_chats
-from .recorded import NEVER
+from .prompting import DEFAULT_LABELS, builtin_template, given_template, render_chats
+from .votes import choice_votes, mean_rating, pair_votes
 
 if TYPE_CHECKING:
     from ..engines.generate import Generation, WritingEngine
     from ..engines.vllm import VllmEngine
     from .load import ModelOptions
 
-BUILTIN = ("rationale", "verdict")
-"""Templates that are there by name; the first is the default."""
+MAX_NEW_TOKENS = 2048
 
 TAIL = 16
 """Tokens at the end of a prompt in which a chat template may open the thinking."""
@@ -63,10 +61,9 @@ class Writing:
         return {"decoding": "temperature 1", **common, "seed": self.seed}
 
 
-class RationaleModel:
-    """A `prefer` model that writes its reasons, on an engine; see `RewardModel`."""
+class WritingModel:
+    """A model that writes its reasons, on an engine; see `RewardModel`."""
 
-    ability: Ability = "prefer"
     keyed_by: Literal["content", "sample"] = "content"
 
     def __init__(
@@ -74,12 +71,12 @@ class RationaleModel:
         name: str,
         engine: WritingEngine | VllmEngine,
         identity: Mapping[str, Json],
-        template: str,
+        form: Form,
         writing: Writing,
     ) -> None:
-        self.name, self.identity = name, identity
+        self.name, self.identity, self.ability = name, identity, form.ability
         self._engine, self._first = engine, FirstPrompt()
-        self._template, self._writing = template, writing
+        self._form, self._writing = form, writing
 
     def plan(self, requests: Sequence[Request]) -> list[Batch]:
         """Renders and encodes the requests; a prompt must leave room in the context for the longest text."""
@@ -108,17 +105,17 @@ class RationaleModel:
         written = self._engine.write(rows, self._writing.max_new_tokens, seeds if votes > 1 else None)
         check_finite(batch, np.array([one.mean_logprob for one in written]))
         return [
-            self._judgment(request.key, row, written[place * votes : (place + 1) * votes])
+            self._judgment(request, row, written[place * votes : (place + 1) * votes])
             for place, (request, row) in enumerate(zip(batch.requests, batch.encoded, strict=True))
         ]
 
-    def _judgment(self, key: str, row: Any, written: Sequence[Generation]) -> Judgment:
+    def _judgment(self, request: Request, row: Any, written: Sequence[Generation]) -> Judgment:
         opened = self._opened(row)
         texts = [opened + self._engine.tokenizer.decode(list(one.ids), **AS_WRITTEN) for one in written]
         cut = any(one.finish_reason == "length" for one in written)
         count = sum(one.count for one in written)
         raw = Judgment(
-            key,
+            request.key,
             finish_reason="length" if cut else "stop",
             prompt_tokens=len(row),
             completion_tokens=count,
@@ -126,9 +123,9 @@ class RationaleModel:
         )
         if len(texts) == 1:
             return dataclasses.replace(raw, status="truncated" if cut else "ok", text=texts[0])
-        logprobs = vote(texts)
-        text = json.dumps(texts, ensure_ascii=False)
-        return dataclasses.replace(raw, status="ok" if logprobs else "unparsed", logprobs=logprobs, text=text)
+        raw = dataclasses.replace(raw, text=json.dumps(texts, ensure_ascii=False))
+        ended = [one.finish_reason == "stop" for one in written]
+        return _counted(raw, texts, ended, len(request.responses))
 
     def _opened(self, row: Any) -> str:
         """The beginning of the thinking block, where the chat template has written it already."""
@@ -145,7 +142,7 @@ class RationaleModel:
         return dataclasses.replace(answer, error=error)
 
     def _encode(self, requests: Sequence[Request]) -> list[list[int]]:
-        chats = [judge_messages(self._template, request.prompt, *request.responses) for request in requests]
+        chats = [[Message("user", self._form.fill(request.prompt, request.responses))] for request in requests]
         return render_chats(_Thinking(self._engine.tokenizer), chats, add_generation_prompt=True)
 
 
@@ -169,17 +166,14 @@ class _Thinking:
         return self._tokenizer.apply_chat_template(turns, **(options | {"enable_thinking": True}))
 
 
-def vote(texts: Sequence[str]) -> tuple[float, float] | None:
-    """Log of the share of votes for the first and for the second response; None when no text can be read.
-
-    A tie is half a vote for each. Texts that cannot be read have no vote. A share of zero is -1000.
-    """
-    votes = [one for one in map(pair, texts) if one is not None]
-    if not votes:
-        return None
-    first = math.fsum(votes) / len(votes)
-    second = math.fsum(1.0 - one for one in votes) / len(votes)
-    return _log(first), _log(second)
+def _counted(raw: Judgment, texts: Sequence[str], ended: Sequence[bool], shown: int) -> Judgment:
+    """The judgment with what the texts say together; `unparsed` when none can be read."""
+    if shown == 1:
+        # A text that was cut off may hold half of a number; a verdict is whole or not there.
+        reward = mean_rating([text for text, whole in zip(texts, ended, strict=True) if whole])
+        return dataclasses.replace(raw, status="unparsed" if reward is None else "ok", reward=reward)
+    logprobs = pair_votes(texts) if shown == 2 else choice_votes(texts, shown)
+    return dataclasses.replace(raw, status="ok" if logprobs else "unparsed", logprobs=logprobs)
 
 
 def text_seed(seed: int, key: str, text: int) -> int:
@@ -187,26 +181,61 @@ def text_seed(seed: int, key: str, text: int) -> int:
     return int(content_key(seed, key, text)[:16], 16)
 
 
-def load(name: str, options: ModelOptions) -> RationaleModel:
-    """Loads `rationale:NAME`.
+def load(name: str, options: ModelOptions) -> WritingModel:
+    """Loads `rationale:NAME`, which compares two responses.
 
     The prompt is the user's (a file, or `rationale` or `verdict` for one of the project's own), else that of
     reward.json, else `rationale`.
 
     Raises:
-        ModelError: The checkpoint is incomplete, or its tokenizer has no usable chat template.
+        ModelError: The checkpoint is incomplete, its tokenizer has no usable chat template, or the template fails.
         UsageError: Its reward.json says that it is of another kind or has labels that are not read, the template
             file cannot be read, or max_new_tokens leaves no room for a prompt.
     """
+    given = given_template(options.template, ("rationale", "verdict"))
+    return _load(
+        name, options, lambda own: Form("rationale", "prefer", two=given or own or builtin_template("rationale"))
+    )
+
+
+def load_rating(name: str, options: ModelOptions) -> WritingModel:
+    """Loads `rating:NAME`, which rates one response from 1 to 10; the prompt is the user's, else `rating`.
+
+    Raises:
+        ModelError: As `load`.
+        UsageError: As `load`.
+    """
+    prompt = given_template(options.template) or builtin_template("rating")
+    return _load(name, options, lambda own: Form("rating", "score", one=prompt))
+
+
+def load_choice(name: str, options: ModelOptions) -> WritingModel:
+    """Loads `choice:NAME`, which names the best of all responses; the prompt is the user's, else `choice`.
+
+    Where a single response or two are asked about, the prompt is `rating`, and that of reward.json or `verdict`.
+
+    Raises:
+        ModelError: As `load`.
+        UsageError: As `load`.
+    """
+    one, many = builtin_template("rating"), given_template(options.template) or builtin_template("choice")
+    return _load(
+        name, options, lambda own: Form("choice", "choose", one=one, two=own or builtin_template("verdict"), many=many)
+    )
+
+
+def _load(name: str, options: ModelOptions, make: Callable[[str | None], Form]) -> WritingModel:
+    """Loads a checkpoint that writes; `make` gives its form, from the pairwise prompt of its reward.json."""
     checkpoint = find_checkpoint(name, revision=options.revision, code=options.trust_remote_code)
     card = read_card(checkpoint.folder)
+    form = make(card.template if card else None)
     if card is not None and card.kind != "rationale":
-        raise UsageError(f"{name}: reward.json says kind '{card.kind}'; leave out 'rationale:'.")
+        raise UsageError(f"{name}: reward.json says kind '{card.kind}'; leave out '{form.kind}:'.")
     for labels, where in ((options.labels, "the configuration"), (card and card.labels, "reward.json")):
-        if labels not in (None, DEFAULT_LABELS):
+        if form.ability != "score" and labels not in (None, DEFAULT_LABELS):
             raise UsageError(f"{name}: verdicts in texts are A and B, not {labels}; remove labels from {where}.")
-    template = _template(options.template, card)
-    writing = Writing(options.max_new_tokens, options.votes, options.seed)
+    form.check()
+    writing = Writing(options.max_new_tokens or MAX_NEW_TOKENS, options.votes, options.seed)
     opened = open_engine(checkpoint, "label", options, writing=True)
     engine = opened.engine
     check_chat_template(_Thinking(engine.tokenizer), add_generation_prompt=True)
@@ -216,25 +245,10 @@ def load(name: str, options: ModelOptions) -> RationaleModel:
             "for the prompt; set a lower max_new_tokens."
         )
     identity: dict[str, Json] = {
-        "kind": "rationale",
+        "kind": form.kind,
         "weights": checkpoint.fingerprint(),
-        "template": content_key(template),
+        "template": form.key,
         **writing.identity(),
         **opened.identity,
     }
-    return RationaleModel(checkpoint.name, engine, identity, template, writing)
-
-
-def _template(path: Path | None, card: RewardCard | None) -> str:
-    if path is None:
-        return (card.template if card else None) or builtin_template(BUILTIN[0])
-    if str(path) in BUILTIN and not path.exists():
-        return builtin_template(str(path))
-    try:
-        return path.expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"template {path} cannot be read ({error}).") from None
-
-
-def _log(share: float) -> float:
-    return math.log(share) if share > 0.0 else NEVER
+    return WritingModel(checkpoint.name, engine, identity, form, writing)

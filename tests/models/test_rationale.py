@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
 from fakes import FakeModel, Quiet, make_task, rewardbench_rows, write_rows
-from hypothesis import given
-from hypothesis import strategies as st
+from scripted import ask, options, scripted
 
 from gram_eval import runner
 from gram_eval.config import RunConfig
-from gram_eval.engines.generate import Generation
 from gram_eval.errors import ModelError, UsageError
 from gram_eval.kinds import ranking
 from gram_eval.kinds.answers import preference, read
-from gram_eval.models.base import RewardModel
 from gram_eval.models.card import RewardCard, write_card
-from gram_eval.models.load import ModelOptions, load_model
+from gram_eval.models.forms import Form
+from gram_eval.models.load import load_model
 from gram_eval.models.prompting import builtin_template, judge_messages
-from gram_eval.models.rationale import text_seed, vote
+from gram_eval.models.rationale import text_seed
 from gram_eval.rescore import rescore
 from gram_eval.schema import Judgment, Message, Request, Sample
 from gram_eval.tables import read_judgments
@@ -39,33 +35,11 @@ def question(key: str, first: str, second: str) -> Request:
     return Request(key, "s", (0, 1), PROMPT, (first, second))
 
 
-def ask(model: RewardModel, requests: Sequence[Request]) -> dict[str, Judgment]:
-    answers = {one.key: one for batch in model.plan(requests) for one in model.judge(batch)}
-    assert answers.keys() == {one.key for one in requests}
-    return answers
-
-
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tiny.save(tmp_path_factory.mktemp("models") / "writer", "label")
     write_card(folder, RewardCard(kind="rationale", template=SHORT))
     return folder
-
-
-def options(**changes: Any) -> ModelOptions:
-    return ModelOptions(**({"device": "cpu", "max_new_tokens": 12} | changes))
-
-
-def scripted(model: Any, *texts: str, ends: str = "stop") -> Any:
-    """Makes the model write these texts, in turn, whatever it is asked."""
-    spoken = iter(texts)
-
-    def write(rows: Sequence[Any], limit: int, seeds: Sequence[int] | None = None) -> list[Generation]:
-        ids = [tuple(model._engine.tokenizer(next(spoken), add_special_tokens=False)["input_ids"]) for _ in rows]
-        return [Generation(one, ends, len(one) + 1, -0.5 * place) for place, one in enumerate(ids)]  # type: ignore[arg-type]
-
-    model._engine.write = write
-    return model
 
 
 QUESTIONS = [question(f"k{a}-{b}", "x" * a, "y" * b) for a in (1, 9, 30, 60) for b in (2, 20)]
@@ -117,20 +91,6 @@ def test_votes_that_none_can_read_are_unparsed(judge: Path) -> None:
     model = scripted(load_model(str(judge), options(votes=2)), "what", "hm", ends="length")
     answer = ask(model, [question("k", "x", "y")])["k"]
     assert (answer.status, answer.logprobs, answer.finish_reason) == ("unparsed", None, "length")
-
-
-@given(st.lists(st.sampled_from(["[[A]]", "[[B]]", "[[C]]", "?"]), min_size=1, max_size=9))
-def test_a_vote_is_a_probability_that_swaps_with_the_letters(texts: list[str]) -> None:
-    found = vote(texts)
-    known = [one for one in map(pair, texts) if one is not None]
-    if not known:
-        assert found is None
-        return
-    assert found is not None and all(-1000.0 <= value <= 0.0 for value in found)
-    assert preference(found) == pytest.approx(sum(known) / len(known))
-    swap = {"[[A]]": "[[B]]", "[[B]]": "[[A]]"}
-    assert vote([swap.get(text, text) for text in texts]) == pytest.approx(found[::-1])
-    assert sum(map(math.exp, found)) == pytest.approx(1.0)
 
 
 def test_votes_are_drawn_by_seed_question_and_number(judge: Path) -> None:
@@ -286,11 +246,16 @@ EXAMPLE = (
 )
 
 
-@pytest.mark.parametrize("name", ["label", "rationale", "verdict"])
+@pytest.mark.parametrize("name", ["label", "rationale", "verdict", "rating", "choice"])
 def test_the_templates_are_documented_as_they_are(name: str) -> None:
-    (turn,) = judge_messages(builtin_template(name), *EXAMPLE)
+    prompt, *two = EXAMPLE
+    text = builtin_template(name)
+    shown, form = {
+        "rating": (two[:1], Form("", "score", one=text)),
+        "choice": ([*two, "Melbourne.", "I do not know."], Form("", "choose", many=text)),
+    }.get(name, (two, Form("", "prefer", two=text)))
     assert f"## {name}\n" in DOCS.read_text("utf-8")
-    assert f"```text\n{turn.content}\n```" in DOCS.read_text("utf-8")
+    assert f"```text\n{form.fill(prompt, shown)}\n```" in DOCS.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", ["rationale", "verdict"])
