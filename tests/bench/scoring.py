@@ -88,7 +88,7 @@ def read(path: Path, count: int) -> list[dict[str, str]]:
     return [rows[int(index * step)] for index in range(min(count or len(rows), len(rows)))]
 
 
-def train_tokenizer(rows: Sequence[dict[str, str]]) -> Any:
+def train_tokenizer(rows: Sequence[dict[str, str]], vocabulary: int = VOCABULARY) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     core = Tokenizer(models.BPE())
@@ -96,7 +96,7 @@ def train_tokenizer(rows: Sequence[dict[str, str]]) -> Any:
     core.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=list(tiny.SPECIAL), initial_alphabet=alphabet, show_progress=False
+        vocab_size=vocabulary, special_tokens=list(tiny.SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
     core.train_from_iterator((row[name] for row in rows for name in ("prompt", "chosen", "rejected")), trainer)
     return transformers.PreTrainedTokenizerFast(
@@ -104,8 +104,8 @@ def train_tokenizer(rows: Sequence[dict[str, str]]) -> Any:
     )
 
 
-def save_model(folder: Path, head: str, tokenizer: Any) -> Path:
-    tiny.model(head, **SHAPE, head_dim=64, vocab_size=VOCABULARY).save_pretrained(folder)
+def save_model(folder: Path, head: str, tokenizer: Any, vocabulary: int = VOCABULARY) -> Path:
+    tiny.model(head, **SHAPE, head_dim=64, vocab_size=vocabulary).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
