@@ -105,6 +105,7 @@ class EndpointModel:
         choices, usage = answer.body.get("choices"), answer.body.get("usage")
         usage = usage if isinstance(usage, dict) else {}
         counts = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+        details = usage.get("prompt_tokens_details")
         if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
             return Judgment(key, "error", error="the server answered without a choice", prompt_tokens=counts[0])
         read = self._way.read(key, choices[0])
@@ -118,6 +119,7 @@ class EndpointModel:
             finish_reason=self._endpoint.scrub(reason)[:40] if isinstance(reason, str) else None,
             prompt_tokens=counts[0],
             completion_tokens=counts[1],
+            cached_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
             error=read.error,
         )
 

@@ -104,12 +104,15 @@ class WritingModel:
         seeds = [text_seed(seed, request.key, text) for request in batch.requests for text in range(votes)]
         written = self._engine.write(rows, self._writing.max_new_tokens, seeds if votes > 1 else None)
         check_finite(batch, np.array([one.mean_logprob for one in written]))
+        cached, parts = self._engine.cached, [slice(at, at + votes) for at in range(0, len(rows), votes)]
         return [
-            self._judgment(request, row, written[place * votes : (place + 1) * votes])
-            for place, (request, row) in enumerate(zip(batch.requests, batch.encoded, strict=True))
+            self._judgment(request, row, written[part], cached and cached[part])
+            for request, row, part in zip(batch.requests, batch.encoded, parts, strict=True)
         ]
 
-    def _judgment(self, request: Request, row: Any, written: Sequence[Generation]) -> Judgment:
+    def _judgment(
+        self, request: Request, row: Any, written: Sequence[Generation], cached: Sequence[int] | None
+    ) -> Judgment:
         opened = self._opened(row)
         texts = [opened + self._engine.tokenizer.decode(list(one.ids), **AS_WRITTEN) for one in written]
         cut = any(one.finish_reason == "length" for one in written)
@@ -120,6 +123,7 @@ class WritingModel:
             prompt_tokens=len(row),
             completion_tokens=count,
             mean_logprob=math.fsum(one.mean_logprob * one.count for one in written) / count,
+            cached_tokens=sum(cached) // len(cached) if cached else None,  # as prompt_tokens, for one text
         )
         if len(texts) == 1:
             return dataclasses.replace(raw, status="truncated" if cut else "ok", text=texts[0])

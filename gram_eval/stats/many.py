@@ -20,6 +20,9 @@ from .stepdown import step_down
 
 RESAMPLES = 9_999
 
+ROUNDING = 1e-12
+"""Influences below this share of all the weight are the rounding of zeros, and have no signs to flip."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AllPairs:
@@ -241,7 +244,8 @@ def _statistics(data: _Data, first: Codes, second: Codes) -> tuple[Floats, Float
         if found.variance > 0:
             t2 = found.mean**2 / found.variance
             x[k] = np.sqrt(t2 * (found.df + 1) / (found.df + t2))
-            scale[k] = np.linalg.norm(influence[:, a] - influence[:, b])
+            norm = float(np.linalg.norm(influence[:, a] - influence[:, b]))
+            scale[k] = norm if norm > ROUNDING else 0.0
         elif abs(found.mean) > 1e-12:
             x[k] = np.sqrt(found.df + 1)
     return x, scale
