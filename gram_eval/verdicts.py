@@ -99,7 +99,7 @@ def readers_of(task: Task, reading: Reading) -> Readers:
     if reading == "strict":
         return STRICT
     if task.official is None:
-        raise UsageError(f"task {task.name} has no official reading of its own: leave out --reading official.")
+        raise UsageError(f"task {task.name} has no official reading of its own: leave reading at strict.")
     return task.official
 
 
