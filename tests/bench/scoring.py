@@ -89,19 +89,7 @@ def read(path: Path, count: int) -> list[dict[str, str]]:
 
 
 def train_tokenizer(rows: Sequence[dict[str, str]], vocabulary: int = VOCABULARY) -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=list(tiny.SPECIAL), initial_alphabet=alphabet, show_progress=False
-    )
-    core.train_from_iterator((row[name] for row in rows for name in ("prompt", "chosen", "rejected")), trainer)
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|pad|>", chat_template=tiny.CHATML
-    )
+    return tiny.trained_tokenizer((row[name] for row in rows for name in ("prompt", "chosen", "rejected")), vocabulary)
 
 
 def save_model(folder: Path, head: str, tokenizer: Any, vocabulary: int = VOCABULARY) -> Path:

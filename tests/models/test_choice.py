@@ -72,7 +72,7 @@ def test_votes_on_a_rating(writer: Path, texts: Sequence[str], ends: str, status
     model = scripted(load_model(f"rating:{writer}", options(votes=3)), *texts, ends=ends)
     found = ask(model, [asking("x")])["x"]
     assert (found.status, found.reward, found.logprobs) == (status, reward, None)
-    assert json.loads(found.text or "") == list(texts)
+    assert [one["text"] for one in json.loads(found.text or "")] == list(texts)
 
 
 def test_a_chooser_is_asked_by_the_number_of_responses(writer: Path, tmp_path: Path) -> None:

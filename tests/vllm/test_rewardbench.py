@@ -46,20 +46,9 @@ def rows(real_data: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def tokenizer(rows: list[dict[str, Any]]) -> Any:
-    """Byte-pair encoding of the data's own words, so that rows are of a usual length."""
-    import transformers
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=list(tiny.SPECIAL), initial_alphabet=alphabet, show_progress=False
-    )
-    core.train_from_iterator((row[name] for row in rows[::4] for name in ("prompt", "chosen", "rejected")), trainer)
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|pad|>", chat_template=tiny.CHATML
+    """Made of the data's own words, so that rows are of a usual length."""
+    return tiny.trained_tokenizer(
+        (row[name] for row in rows[::4] for name in ("prompt", "chosen", "rejected")), VOCABULARY
     )
 
 
