@@ -84,8 +84,10 @@ def main() -> None:
 
 
 def _main() -> int:
-    # Threads that wait by spinning cost most of the speed on a machine that does anything else.
+    # Threads that wait by spinning cost most of the speed on a machine that does anything else; but one that
+    # sleeps at once is late for the next operation of a small model.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "50000")
     _register(sys.argv[1:])
     try:
         code = app(standalone_mode=False)

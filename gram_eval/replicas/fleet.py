@@ -21,7 +21,8 @@ LOADING_S = 3600.0
 """Seconds that a process may take until its first answers, without a word."""
 
 TICK_S = 0.5
-COUNTS = ("asked", "prompt_tokens", "completion_tokens")
+COUNTS = ("prompt_tokens", "completion_tokens")
+"""What the timings of replicas add up; of one that was started again they know what it did since."""
 
 
 def start_fleet(config: RunConfig, replicas: int, progress: Progress) -> Replicas:
@@ -103,9 +104,7 @@ class Replicas:
         Raises:
             ModelError: A share was lost; what was answered is kept.
         """
-        journal = store.Journal(folder / "journal.jsonl")
-        resumed = len(journal)
-        journal.close()
+        resumed = _answers(folder)
         begun = time.perf_counter()
         try:
             finished = self._work({"folder": str(folder)}, progress)
@@ -120,7 +119,7 @@ class Replicas:
             )
         timings = _together(finished)
         timings["judge_s"] = time.perf_counter() - begun - timings["check_s"]
-        return timings | {"resumed": resumed}
+        return timings | {"resumed": resumed, "asked": _answers(folder) - resumed}
 
     def close(self) -> None:
         """Ends the processes."""
@@ -154,11 +153,11 @@ class Replicas:
 
     def _hear(self, progress: Progress) -> Message | None:
         """The next message of a process that counts; None when there is none for a while."""
+        for process in self.processes.values():  # each time: the others may never stop talking
+            process.check_silence()
         try:
             message = self._messages.get(timeout=TICK_S)
         except queue.Empty:
-            for process in self.processes.values():
-                process.check_silence()
             return None
         if message.process is not self.processes[message.process.index] or message.process.index in self._lost:
             return None
@@ -182,6 +181,12 @@ class Replicas:
         self._restarted.add(process.index)
         progress.say(f"replica {process.index} failed ({why}); started again, it goes on where it was")
         self._start(process.index)
+
+
+def _answers(folder: Path) -> int:
+    journal = store.Journal(folder / "journal.jsonl")
+    journal.close()
+    return len(journal)
 
 
 def _together(finished: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

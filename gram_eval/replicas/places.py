@@ -27,7 +27,7 @@ def places(replicas: int, tensor_parallel: int, device: str) -> list[dict[str, s
     if not gpus:
         if device == "cuda":
             raise UsageError("--device cuda: this machine shows no GPU; leave it out to run on the CPU.")
-        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // replicas))
+        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, _cores() // replicas))
         return [{"OMP_NUM_THREADS": threads} for _ in range(replicas)]
     wanted = replicas * tensor_parallel
     if len(gpus) < wanted:
@@ -35,6 +35,12 @@ def places(replicas: int, tensor_parallel: int, device: str) -> list[dict[str, s
         raise UsageError(f"--replicas {replicas}{each} needs {wanted} GPUs, and {len(gpus)} are visible.")
     parts = [gpus[at : at + tensor_parallel] for at in range(0, wanted, tensor_parallel)]
     return [{VISIBLE: ",".join(part)} for part in parts]
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def visible_gpus() -> list[str]:

@@ -22,6 +22,7 @@ from gram_eval.config import RunConfig
 from gram_eval.errors import ModelError, UsageError
 from gram_eval.opening import open_model
 from gram_eval.replicas.fleet import Replicas
+from gram_eval.replicas.process import Message
 
 TABLES = ("samples", "judgments", "outcomes")
 
@@ -116,6 +117,22 @@ def test_a_replica_that_falls_silent_is_started_again(place: Path, whole: runner
     progress = Meddling(stop)
     same(judged(place, tmp_path, progress, replicas=2), whole)
     assert any("replica 0 failed (no sign of life for" in line for line in progress.said)
+
+
+def test_silence_is_noticed_while_others_talk(place: Path, tmp_path: Path) -> None:
+    fleet = open_model(config(place, tmp_path, replicas=2), Quiet())
+    assert isinstance(fleet, Replicas)
+    try:
+        silent, talking = fleet.processes.values()
+        silent.patience = 0.5
+        deadline = time.monotonic() + 20
+        while silent.popen.returncode is None and time.monotonic() < deadline:
+            fleet._messages.put(Message(talking, {"done": 1, "of": 2, "judging": True}))
+            fleet._hear(Quiet())
+        assert silent.popen.returncode == -signal.SIGKILL and talking.popen.poll() is None
+        assert silent.epitaph().startswith("no sign of life for")
+    finally:
+        fleet.close()
 
 
 def test_a_replica_that_dies_twice_is_reported_and_the_rest_is_kept(
