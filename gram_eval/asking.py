@@ -18,6 +18,7 @@ from .sources import read_samples
 from .subject import Subject
 from .survey import Survey
 from .task import Task
+from .usage import Usage
 
 WINDOW = 4096
 """Samples that are planned together: the unit of length sorting, of memory and of row groups."""
@@ -107,6 +108,7 @@ class Asker:
             share: Which of the batches are put; None: all.
         """
         self._model, self._answered, self._tell, self._share = model, answered, tell, share or Share()
+        self._usage = Usage()
         counts = {"asked": 0, "prompt_tokens": 0, "completion_tokens": 0, "judge_s": 0.0, "check_s": 0.0}
         self.timings: dict[str, Json] = {**counts, "check": None}
 
@@ -146,9 +148,9 @@ class Asker:
         self.timings["judge_s"] += time.perf_counter() - begun
         self.timings["asked"] += len(missing)
         for one in judgments:
-            if one.status != "too_long":  # never read
-                self.timings["prompt_tokens"] += one.prompt_tokens or 0
-                self.timings["completion_tokens"] += one.completion_tokens or 0
+            self._usage.add(one)
+        self.timings["prompt_tokens"] = self._usage.prompt_tokens
+        self.timings["completion_tokens"] = self._usage.completion_tokens
         return judgments
 
     def _check(self, batch: Batch) -> None:

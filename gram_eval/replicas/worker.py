@@ -8,6 +8,7 @@ its input ends, whoever started it is gone, and it ends too.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import signal
@@ -38,6 +39,7 @@ Tell = Callable[[dict[str, Any]], None]
 
 def main() -> int:
     """Does the share of one replica."""
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")  # which its starter looks for
     tell = _telling()
     orders = _listening()
     first = orders.get()

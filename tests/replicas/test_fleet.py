@@ -188,6 +188,16 @@ def test_the_starters_death_ends_the_replicas_and_nothing_is_asked_twice(
     assert again.record["timings"]["resumed"] + again.record["timings"]["asked"] == len(lines)
 
 
+def test_the_warnings_of_a_replica_are_passed_on(place: Path, tmp_path: Path) -> None:
+    policy = tiny.save(tmp_path / "policy", "label", template=tiny.THINKING)
+    settings = config(place, tmp_path, replicas=1).model_copy(update={"model": f"implicit:{policy}"})
+    progress = Meddling()
+    fleet = open_model(settings, progress)
+    assert isinstance(fleet, Replicas)
+    fleet.close()
+    assert any(line.startswith("replica 0: gram_eval.models.implicit: policy") for line in progress.said), progress.said
+
+
 def test_a_model_that_cannot_be_loaded_is_one_line(place: Path, tmp_path: Path) -> None:
     broken = tiny.save(tmp_path / "model", "scalar")
     next(broken.glob("*.safetensors")).write_bytes(b"damaged")
